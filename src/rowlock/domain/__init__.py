@@ -1,0 +1,1 @@
+"""Pure: seats, bookings, commands, and the decision who gets what."""

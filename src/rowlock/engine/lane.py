@@ -1,0 +1,340 @@
+"""Lanes: where commands wait while a batch is in flight, and are then committed together.
+
+Theory of operation. A lane owns one connection and runs one batch at a time. Whatever arrives meanwhile waits in its
+queue and makes up the next batch. When little happens a batch is one command and nothing waits; in a stampede a batch
+is hundreds, and they share the cost of locks, round trips and the flush to disk. There is no timer: the disk sets the
+pace. All commands of a show go to one lane of a process, so that they don't contend with each other.
+
+What a failure does:
+
+ - A passing failure (deadlock, lock timeout, lost connection before COMMIT): nothing holds, the batch runs again, a
+   little later, until its commands have waited long enough. They are then told BUSY: nothing was done.
+ - Any other failure: some command may be poisonous. The batch is split in halves until the culprit stands alone and
+   gets the error; the others go on.
+ - The answer to COMMIT is lost: the transaction is ended at the server, if it still runs, and the batch runs again in
+   doubt. The rows answer: the batch needs the very locks that the lost transaction had, so it waits until that one is
+   history, and then finds its own bookings by their ids (or does not, and makes them). It takes row locks, so its own
+   COMMIT writes to the log after the lost one's: a synchronous standby that has it has both. Nothing is guessed, and
+   no transaction id is trusted beyond a crash. See docs/decisions/0002.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+import structlog
+
+from rowlock import telemetry
+from rowlock.domain.commands import Book, Cancel, Command
+from rowlock.domain.outcomes import Outcome
+from rowlock.domain.world import Decision
+from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
+from rowlock.engine.picking import pick_all, serve_counts
+from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
+from rowlock.postgres.pool import Database, connect_lane
+from rowlock.seatmap.plans import Plans
+
+log = structlog.get_logger(__name__)
+
+# Enough to share a flush to disk among many, few enough that a batch's locks are held for milliseconds only.
+BATCH_COMMANDS_MAX = 200
+# One command may name as many seats as a show has (a block); beside it, a batch should not grow much larger.
+BATCH_SEATS_MAX = 2_000
+# At a few thousand commands a second and lane, a second or two of waiting. Beyond it, "busy" is the kinder answer.
+LANE_COMMANDS_MAX = 5_000
+# A caller who has waited so long without a decision is told to come again.
+WAIT_SECONDS_MAX = 10.0
+# How long a lost answer to COMMIT is looked for. Longer than a restart or fail-over of PostgreSQL usually takes.
+DOUBT_SECONDS_MAX = 25.0
+RETRY_SECONDS_FIRST = 0.02
+RETRY_SECONDS_MAX = 1.0
+# The shutdown waits so long for what is in flight.
+DRAIN_SECONDS_MAX = 9.0
+
+
+class Busy(Exception):  # noqa: N818
+    """The command was not run, or could not be: come again. `retry_after_seconds` says when that may help."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OutcomeUnknown(Busy):
+    """The answer to COMMIT was lost and could not be found in time. The command holds, or it does not."""
+
+
+# How a batch is decided: the commands, and whether they may have been decided before.
+Decide = Callable[[Sequence[Any], bool], Awaitable[list[Decision]]]
+
+
+class Entry(NamedTuple):
+    """A command in a lane, and who waits for it."""
+
+    command: Command
+    answer: asyncio.Future[Decision]
+    since: float
+
+
+class Lane:
+    """A queue, a connection, and the task that takes from the one to the other."""
+
+    def __init__(self, name: str, database: Database, plans: Plans, default_hold_seconds: int) -> None:
+        self.name = name
+        self._database = database
+        self._plans = plans
+        self._default_hold_seconds = default_hold_seconds
+        self._queue: deque[Entry] = deque()
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._connection: asyncpg.Connection | None = None
+        self._batch: Batch | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many commands wait."""
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Begin to take commands."""
+        self._task = asyncio.create_task(self._run(), name=f"lane {self.name}")
+
+    def put(self, command: Command) -> asyncio.Future[Decision]:
+        """Queue a command. Raises `Busy` when the lane is full or closing."""
+        if self._closing:
+            raise Busy("the server is shutting down")
+        if len(self._queue) >= LANE_COMMANDS_MAX:
+            raise Busy("too many bookings are waiting")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Decision] = loop.create_future()
+        self._queue.append(Entry(command, answer, loop.time()))
+        self._wanted.set()
+        return answer
+
+    async def close(self) -> None:
+        """Take no more, finish what is queued, and end. A second call waits for the same."""
+        self._closing = True
+        self._wanted.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=DRAIN_SECONDS_MAX)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for entry in self._queue:
+            _fail(entry, Busy("the server is shutting down"))
+        self._queue.clear()
+        self._disconnect()
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wanted.clear()
+                await self._wanted.wait()
+                continue
+            entries = self._take()
+            try:
+                await self._serve(entries)
+            except BaseException as error:
+                # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
+                cut_off = OutcomeUnknown("the server was stopped while this was decided")
+                for entry in entries:
+                    _fail(entry, error if isinstance(error, Exception) else cut_off)
+                if is_cancelled(error) or not isinstance(error, Exception | asyncio.CancelledError):
+                    raise
+                log.exception("lane_failed", lane=self.name)
+                self._disconnect()
+
+    def _take(self) -> list[Entry]:
+        """The next batch: what waits, up to the bounds; at least one."""
+        entries: list[Entry] = []
+        seats = 0
+        while self._queue and len(entries) < BATCH_COMMANDS_MAX:
+            command = self._queue[0].command
+            size = (
+                command.wanted_count
+                if isinstance(command, Book) and command.wanted_count
+                else len(command.seats)
+            )
+            if entries and seats + size > BATCH_SEATS_MAX:
+                break
+            seats += size
+            entries.append(self._queue.popleft())
+        return entries
+
+    async def _serve(self, entries: list[Entry]) -> None:
+        """Answer every entry: with its decision, or with why there is none."""
+        left = await self._settle(entries, self._decide_batch)
+        by_show: dict[int, list[Entry]] = {}
+        for entry in left:
+            by_show.setdefault(entry.command.show_id, []).append(entry)
+        for of_show in by_show.values():
+            crowded = await self._settle(of_show, self._decide_counts)
+            if crowded:  # to the end of the line: whoever has locked the seats they need is let through
+                telemetry.BATCH_RETRIES.labels("crowded").inc()
+                self._queue.extend(crowded)
+                await asyncio.sleep(RETRY_SECONDS_FIRST)
+
+    async def _settle(
+        self, entries: list[Entry], decide: Decide, doubt_since: float | None = None
+    ) -> list[Entry]:
+        """Run entries to their decisions, through failures. Returns those to be picked again."""
+        loop = asyncio.get_running_loop()
+        pause = RETRY_SECONDS_FIRST
+        while entries:
+            entries = self._drop_late(entries, doubt_since)
+            if not entries:
+                return []
+            try:
+                decisions = await decide([entry.command for entry in entries], doubt_since is not None)
+            except CommitLost as lost:
+                log.warning("commit_answer_lost", lane=self.name, cause=str(lost), commands=len(entries))
+                telemetry.BATCH_RETRIES.labels("commit_lost").inc()
+                doubt_since = doubt_since or loop.time()
+                entries = [_in_doubt(entry, lost) for entry in entries]
+                self._disconnect()
+                await self._end_backend(lost)
+            except IdTaken:
+                # Read the ids first, and the rows will answer.
+                telemetry.BATCH_RETRIES.labels("id_taken").inc()
+                await self._undo()
+                doubt_since = doubt_since or loop.time()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
+                trouble = diagnose(error)
+                telemetry.BATCH_RETRIES.labels(trouble.value).inc()
+                if trouble is Trouble.OURS:
+                    await self._undo()
+                    return await self._split(entries, error, decide, doubt_since)
+                log.warning("batch_retried", lane=self.name, trouble=trouble.value, error=repr(error))
+                if trouble is Trouble.DISCONNECTED:
+                    self._disconnect()
+                else:
+                    await self._undo()
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, RETRY_SECONDS_MAX)
+            else:
+                return _answer(entries, decisions)
+        return []
+
+    async def _split(
+        self, entries: list[Entry], error: BaseException, decide: Decide, doubt_since: float | None
+    ) -> list[Entry]:
+        """Find the command that breaks a batch: halve it until it stands alone."""
+        if len(entries) == 1:
+            log.error(
+                "command_failed", lane=self.name, command=type(entries[0].command).__name__, exc_info=error
+            )
+            unknown = OutcomeUnknown("the database's answer was lost, and could not be looked up", 5)
+            _fail(entries[0], error if doubt_since is None else unknown)
+            return []
+        half = len(entries) // 2
+        left = await self._settle(entries[:half], decide, doubt_since)
+        return left + await self._settle(entries[half:], decide, doubt_since)
+
+    def _drop_late(self, entries: list[Entry], doubt_since: float | None) -> list[Entry]:
+        """Tell those who have waited too long; a batch in doubt has longer, because its answer matters more."""
+        now = asyncio.get_running_loop().time()
+        if doubt_since is not None:
+            if now - doubt_since < DOUBT_SECONDS_MAX:
+                return entries
+            for entry in entries:
+                _fail(
+                    entry, OutcomeUnknown("the database's answer was lost; ask for the booking by its id", 5)
+                )
+            return []
+        kept = []
+        for entry in entries:
+            if now - entry.since > WAIT_SECONDS_MAX:
+                _fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
+            else:
+                kept.append(entry)
+        return kept
+
+    async def _decide_batch(self, commands: Sequence[Command], doubtful: bool) -> list[Decision]:
+        batch = await self._connected()
+        return await run_batch(batch, await pick_all(batch, self._plans, commands), doubtful=doubtful)
+
+    async def _decide_counts(self, commands: Sequence[Book], doubtful: bool) -> list[Decision]:
+        plan = await self._plans.get(commands[0].show_id)
+        assert plan is not None, "decided as SHOW_NOT_FOUND before"
+        return await serve_counts(await self._connected(), plan.layout, commands, doubtful=doubtful)
+
+    async def _connected(self) -> Batch:
+        if self._batch is None or self._connection is None or self._connection.is_closed():
+            self._connection = await connect_lane(self._database, self._hear)
+            self._batch = Batch(self._connection, self._database, self._default_hold_seconds)
+        return self._batch
+
+    def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:
+        """A notice from the server. A warning matters to `Batch.commit`."""
+        if message.severity_en == "WARNING" and self._batch is not None:
+            self._batch.warned = True
+            log.warning("database_warning", lane=self.name, sqlstate=message.sqlstate)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+        self._connection = self._batch = None
+
+    async def _undo(self) -> None:
+        """Roll back; a connection that can't even do that is given up."""
+        if self._batch is None:
+            return
+        try:
+            await self._batch.rollback()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            self._disconnect()
+
+    async def _end_backend(self, lost: CommitLost) -> None:
+        """End the lost transaction if it still runs. Where that fails, its locks make the next batch wait instead."""
+        try:
+            connection = await connect_lane(self._database, lambda *_: None)
+            try:
+                await connection.execute(SQL.end_backend, lost.backend, lost.began)
+            finally:
+                connection.terminate()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            log.warning("lost_backend_not_ended", lane=self.name, error=repr(error))
+
+
+def _in_doubt(entry: Entry, lost: CommitLost) -> Entry:
+    """An entry that may have been decided at `lost.now`: a Cancel must know its own work when it meets it."""
+    command = entry.command
+    if isinstance(command, Cancel):
+        attempts = (*command.earlier_attempts, lost.now)
+        return entry._replace(command=msgspec.structs.replace(command, earlier_attempts=attempts))
+    return entry
+
+
+def _answer(entries: list[Entry], decisions: list[Decision]) -> list[Entry]:
+    """Give each caller its decision; return those that have none yet."""
+    again = []
+    outcomes: Counter[Outcome] = Counter()
+    for entry, decision in zip(entries, decisions, strict=True):
+        if decision.outcome is Outcome.REPICK:
+            again.append(entry)
+            continue
+        outcomes[decision.outcome] += 1
+        if not entry.answer.done():
+            entry.answer.set_result(decision)
+    for outcome, count in outcomes.items():
+        telemetry.BOOKINGS.labels(outcome.value).inc(count)
+    return again
+
+
+def _fail(entry: Entry, error: BaseException) -> None:
+    if not entry.answer.done():
+        entry.answer.set_exception(error)

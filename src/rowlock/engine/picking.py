@@ -1,0 +1,112 @@
+"""Best available: picking seats for requests that only give a count.
+
+A batch picks before it locks, from what it can see without locks, and `decide` verifies each pick under the locks. A
+pick that was lost to someone else comes back as REPICK; so does a request for which too few seats could be seen. What
+is REPICKed leaves the batch and goes to `serve_counts`, which proves what it says:
+
+ 1. In a transaction of its own it locks the show's inventory row. Whoever changes a seat of the show holds that row
+    when they commit, so from here on nobody can: what is read is how things stand.
+ 2. It reads all of the show's seats, without locks. Fewer than n free or lapsed: FAILED, truly, at this instant.
+ 3. Else it picks, and locks the pick with SKIP LOCKED: others may hold seat locks while they wait for the inventory
+    row, and waiting for them here would be a circle. Skipped seats are set aside, and it picks again.
+ 4. Too few left that way: it is REPICKed once more, and waits its turn while the others are served. Seat locks are
+    held for milliseconds, so that is soon over; its deadline bounds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+
+import msgspec
+
+from rowlock.domain.best_available import best_available, count_free
+from rowlock.domain.commands import Book, Command
+from rowlock.domain.decide import decide
+from rowlock.domain.layouts import Layout
+from rowlock.domain.world import Decision, World
+from rowlock.engine.batch import Batch, bookings_to_read, observe_batch
+from rowlock.seatmap.plans import Plans
+
+_TAKEN = 0
+
+
+def pick(command: Book, layout: Layout, free: bytearray) -> Book:
+    """The command with the best seats for it, taken out of `free`; with none where too few are free."""
+    seats = best_available(
+        layout, free, command.wanted_count, category=command.category, accessible=command.accessible
+    )
+    if not seats:
+        return msgspec.structs.replace(command, seats=(), amount_cents=0)
+    for number in seats:
+        free[number] = _TAKEN
+    return msgspec.structs.replace(command, seats=seats, amount_cents=layout.amount_cents(seats))
+
+
+async def pick_all(batch: Batch, plans: Plans, commands: Sequence[Command]) -> list[Command]:
+    """Pick for every count request among `commands`, apart from each other and from the seats that others name."""
+    picked = list(commands)
+    shows = {c.show_id for c in commands if isinstance(c, Book) and c.wanted_count}
+    for show_id in shows:
+        plan = await plans.get(show_id)
+        if plan is None:
+            continue  # decided as SHOW_NOT_FOUND
+        free = await batch.free_seats(show_id)
+        for command in commands:
+            if command.show_id == show_id and not (isinstance(command, Book) and command.wanted_count):
+                for number in command.seats:
+                    free[number] = _TAKEN
+        for index, command in enumerate(commands):
+            if isinstance(command, Book) and command.show_id == show_id and command.wanted_count:
+                picked[index] = pick(command, plan.layout, free)
+                await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
+    return picked
+
+
+async def serve_counts(
+    batch: Batch, layout: Layout, commands: Sequence[Book], *, doubtful: bool
+) -> list[Decision]:
+    """Decide count requests of one show under its inventory row. REPICK: others have locked too many of the free seats."""
+    show_id = commands[0].show_id
+    times = [perf_counter()]
+    await batch.begin()
+    locked = await batch.lock((), (show_id,))
+    world, now = locked.world, locked.now
+    assert now is not None, "a show with a layout has its inventory row"
+    await batch.read_bookings(world, bookings_to_read(commands, doubtful))
+    free = await batch.free_seats(show_id, now)
+    times.append(perf_counter())
+    decisions = []
+    for command in commands:
+        world.left[show_id, command.category, command.accessible] = count_free(
+            layout, free, category=command.category, accessible=command.accessible
+        )
+        decision = decide(await _lock_pick(batch, layout, command, free, locked.world), world, now)
+        world.apply(show_id, decision)
+        for number, _ in decision.seats:
+            free[number] = _TAKEN
+        decisions.append(decision)
+        await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
+    times.append(perf_counter())
+    await batch.write(world)
+    times.append(perf_counter())
+    await batch.commit(locked)
+    observe_batch(len(commands), *times)
+    return decisions
+
+
+async def _lock_pick(batch: Batch, layout: Layout, command: Book, free: bytearray, world: World) -> Book:
+    """Pick seats that can be locked at once; none where that can't be, or need not."""
+    none = msgspec.structs.replace(command, seats=(), amount_cents=0)
+    if world.bookings.get(command.booking_id) or world.proved_short(world.sales[command.show_id], command):
+        return none
+    open_seats = bytearray(free)
+    while True:
+        picked = pick(command, layout, open_seats)
+        keys = [(command.show_id, number) for number in picked.seats]
+        await batch.lock_free(world, keys)
+        if all(key in world.seats for key in keys):
+            return picked
+        for key in keys:  # what is ours may be picked again; what others have locked may not
+            open_seats[key[1]] = key in world.seats

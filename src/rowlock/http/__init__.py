@@ -1,0 +1,1 @@
+"""The HTTP face: thin handlers, wire types, problem responses, sign-in."""

@@ -1,0 +1,165 @@
+"""What the fields of answers mean, with an example each: the words of the OpenAPI document.
+
+The answers' types belong to the operations and the domain, which know nothing of HTTP; so the words stand here. A
+test fails where a field has none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# How schemas are called in the document, by the names of their types.
+NAMES = {
+    "ShowView": "Show",
+    "BookingView": "Booking",
+    "Page_rowlock.operations.views.ShowView_": "ShowList",
+    "Page_rowlock.operations.views.BookingView_": "BookingList",
+    "SeatView": "Seat",
+    "SeatsView": "SeatList",
+    "AvailabilityView": "SeatMap",
+    "PublicLayout": "Layout",
+    "PublicSection": "Section",
+    "PublicRow": "Row",
+    "PublicSeat": "SeatPlace",
+    "LayoutSpec": "NewLayout",
+    "SectionSpec": "NewSection",
+    "RowSpec": "NewRow",
+    "SeatSpec": "NewSeat",
+    "NewShowBody": "NewShow",
+    "ShowChangeBody": "ShowChange",
+    "BookingBody": "NewBooking",
+    "ShowBookingBody": "NewShowBooking",
+    "SeatsBody": "Seats",
+    "ProblemBody": "Problem",
+    "Step": "BookingStep",
+}
+
+Texts = dict[str, tuple[str, Any]]
+
+_SHOW: Texts = {
+    "id": ("The show's id, 1 to 2^53-1.", 1),
+    "kind": ("`show`, or `trip`.", "show"),
+    "name": ("What it is called.", "Così fan tutte"),
+    "venue": ("Where it is.", "Opera House"),
+    "start_time": ("When it begins.", "2030-01-01T19:30:00Z"),
+    "end_time": ("When it ends, if that is known.", "2030-01-01T22:30:00Z"),
+    "time_zone": ("The IANA time zone of the place.", "Europe/Vienna"),
+    "origin": ("Where a trip begins.", "Vienna"),
+    "destination": ("Where a trip ends.", "Graz"),
+    "status": ("`cancelled`: nothing more is sold.", "scheduled"),
+    "total_seats": ("All seats; the four counts add up to it.", 1200),
+    "available_seats": ("Seats that can be had.", 1100),
+    "reserved_seats": ("Seats that PENDING bookings hold.", 4),
+    "booked_seats": ("Seats that CONFIRMED bookings have.", 90),
+    "blocked_seats": ("Seats that are off sale.", 6),
+    "currency": ("ISO 4217, of all prices of the show.", "EUR"),
+    "categories": ("Price bands.", None),
+    "max_seats_per_booking": ("Most seats in one booking.", 10),
+    "hold_seconds": ("How long a PENDING booking holds its seats.", 120),
+    "confirm_by": ("Who confirms: also the booking's `owner`, or only a `service`.", "owner"),
+    "on_sale_at": ("Before this nothing is sold; null: on sale.", "2029-12-01T09:00:00Z"),
+    "created_at": ("When it was made.", "2029-11-01T12:00:00Z"),
+}
+
+_BOOKING: Texts = {
+    "id": ("The booking's id.", "00000000-0001-8a5d-9c3e-0b8f6d2a7e41"),
+    "show_id": ("The show it is for.", 1),
+    "user_id": ("Whose it is.", "u-17"),
+    "customer_name": ("The name that came with it.", "Ada Lovelace"),
+    "email": ("The address that came with it.", "ada@example.org"),
+    "status": ("PENDING holds its seats; CONFIRMED has them; FAILED and CANCELLED have none.", "CONFIRMED"),
+    "reason": ("Why it FAILED or was CANCELLED; else null.", None),
+    "seats": ("Its seats by label; those it had, where it has them no more.", ["A-12", "A-13"]),
+    "seat_count": ("How many seats were asked for.", 2),
+    "amount_cents": ("What they cost together, in minor units of `currency`.", 17800),
+    "currency": ("ISO 4217.", "EUR"),
+    "created_at": ("When it was made.", "2029-12-01T09:00:00.123456Z"),
+    "expires_at": ("Until when a PENDING booking holds its seats; else null.", "2029-12-01T09:02:00.123456Z"),
+    "settled_at": ("When it became what it is now; null while PENDING.", "2029-12-01T09:00:41.654321Z"),
+    "history": ("The statuses it went through, oldest first.", None),
+    "conflicts": ("The seats that stood in the way; only where it FAILED for `seats_taken`.", ["A-12"]),
+}
+
+_PAGE: Texts = {
+    "items": ("This page.", None),
+    "next_cursor": ("Pass it as `cursor` for the rest; null at the end.", "kq3v0cVb2JpZ2lu"),
+}
+
+_CATEGORY: Texts = {
+    "name": ("What the price band is called; unique in the show.", "Stalls"),
+    "price_cents": ("The price of one seat, in minor units.", 8900),
+    "color": ("A colour for seat maps.", "#b3261e"),
+}
+
+FIELDS: dict[str, Texts] = {
+    "Show": _SHOW,
+    "Booking": _BOOKING,
+    "ShowList": _PAGE,
+    "BookingList": _PAGE,
+    "Category": _CATEGORY,
+    "BookingStep": {
+        "status": ("What it became.", "PENDING"),
+        "reason": ("Why, where it FAILED or was CANCELLED.", None),
+        "at": ("When.", "2029-12-01T09:00:00.123456Z"),
+    },
+    "Seat": {
+        "seat": ("Its label.", "A-12"),
+        "section": ("Its section's name.", "Stalls"),
+        "row": ("Its row's label.", "A"),
+        "category": ("Its price band.", "Stalls"),
+        "price_cents": ("Its price, in minor units of the show's currency.", 8900),
+        "accessible": ("Whether a wheelchair has room.", False),
+        "status": ("AVAILABLE, RESERVED, BOOKED or BLOCKED.", "AVAILABLE"),
+    },
+    "SeatList": {
+        "show_id": ("The show.", 1),
+        "version": ("Rises with each change to the show's seats.", 17),
+        "seats": ("All seats in layout order.", None),
+    },
+    "SeatMap": {
+        "show_id": ("The show.", 1),
+        "version": ("Rises with each change to the show's seats.", 17),
+        "available": ("How many seats can be had.", 2),
+        "statuses": (
+            "One letter a seat in layout order: A available, R reserved, B booked, X blocked.",
+            "AARB",
+        ),
+    },
+    "Layout": {
+        "sections": ("From front to back.", None),
+        "categories": ("Price bands.", None),
+    },
+    "Section": {"name": ("What it is called.", "Stalls"), "rows": ("From front to back.", None)},
+    "Row": {"label": ("What it is called.", "A"), "seats": ("From left to right.", None)},
+    "SeatPlace": {
+        "label": ("The seat's label, unique in the show.", "A-12"),
+        "category": ("Its price band.", "Stalls"),
+        "accessible": ("Whether a wheelchair has room.", False),
+        "gap_after": ("Whether an aisle parts it from the next seat.", False),
+    },
+    "NewLayout": {"sections": ("From front to back.", None)},
+    "NewSection": {"name": ("What it is called.", "Stalls"), "rows": ("From front to back.", None)},
+    "NewRow": {
+        "label": ("What it is called.", "A"),
+        "seats": ('A number, for seats "A-1" to "A-n" of a row A; or a list, from left to right.', 24),
+        "category": ("The price band of its seats; the first one if left out.", "Stalls"),
+    },
+    "NewSeat": {
+        "label": ("Unique in the show; row and number, as in `A-3`, if left out.", "A-3"),
+        "category": ("Its price band; the row's if left out.", "Balcony"),
+        "accessible": ("Whether a wheelchair has room.", True),
+        "gap_after": ("Whether an aisle parts it from the next seat.", False),
+    },
+    "FieldError": {
+        "field": ("The path of the field.", "seats[2]"),
+        "message": ("What is wrong with it.", "must not be empty"),
+    },
+    "Health": {"status": ("Always `ok`.", "ok"), "version": ("Rowlock's version.", "1.0.0")},
+    "Ready": {"status": ("Always `ready`.", "ready"), "schema": ("The database's schema.", "0002")},
+    "Welcome": {
+        "name": ("Rowlock.", "Rowlock"),
+        "version": ("Its version.", "1.0.0"),
+        "shows": ("Where shows are.", "/api/shows"),
+        "documentation": ("Where this is described.", "/api-docs"),
+    },
+}

@@ -1,0 +1,109 @@
+"""Observing: what every request and answer has, whatever becomes of it. The outermost layer, and plain ASGI.
+
+Each answer bears a request id, the caller's own if it sent a fit one, and the security headers. Each request is one
+log line, and is counted under its route's template: what a stranger types never becomes a label.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from rowlock import telemetry
+
+log = structlog.get_logger(__name__)
+
+UNMATCHED = "unmatched"
+REQUEST_ID = "rowlock_request_id"  # in the scope's state
+METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
+PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds: logged at debug
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_CSP = b"content-security-policy"
+_API_CSP = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
+_SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of the request under way."""
+    return str(scope.get("state", {}).get(REQUEST_ID, ""))
+
+
+def allow_header(methods: Iterable[str]) -> bytes:
+    """The value of `Allow`. Whatever answers GET answers HEAD."""
+    allowed = {*methods, "OPTIONS"}
+    return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))).encode()
+
+
+class Observing:
+    """Wraps the whole application, inside of nothing but the server."""
+
+    __slots__ = ("_allow", "_app")
+
+    def __init__(self, app: ASGIApp, methods: Mapping[str, Iterable[str]]) -> None:
+        """`methods`: those of each route. Litestar's own answers to OPTIONS lack some."""
+        self._app = app
+        self._allow = {route: allow_header(of_route) for route, of_route in methods.items()}
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        request_id = _request_id(scope)
+        telemetry.bind_request(request_id)
+        method: str = scope["method"]
+        without_body = method == "HEAD"
+        if without_body:  # answered as GET, without the body
+            scope = scope.copy()
+            scope["method"] = "GET"
+        scope.setdefault("state", {})[REQUEST_ID] = request_id
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                headers += _SECURITY
+                headers.append((b"x-request-id", request_id.encode()))
+                if method == "OPTIONS" and (allow := self._allow.get(scope.get("path_template", ""))):
+                    headers = [
+                        (name, allow if name.lower() == b"allow" else value) for name, value in headers
+                    ]
+                if all(name.lower() != _CSP for name, _ in headers):
+                    headers.append(_API_CSP)
+                message["headers"] = headers
+            elif without_body and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            seconds = perf_counter() - began
+            route = scope.get("path_template") or UNMATCHED
+            label = method if method in METHODS else "other"
+            telemetry.HTTP_REQUESTS.labels(route, label, str(status)).inc()
+            telemetry.HTTP_REQUEST_SECONDS.labels(route).observe(seconds)
+            say = log.debug if route in PROBES else log.info
+            say("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if _REQUEST_ID.fullmatch(value) else secrets.token_hex(12)
+    return secrets.token_hex(12)

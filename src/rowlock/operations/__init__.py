@@ -1,0 +1,1 @@
+"""What callers can ask for, a file a verb: used alike by HTTP, workers and the command line."""

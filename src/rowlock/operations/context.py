@@ -1,0 +1,46 @@
+"""What the operations work with: opened once by the composition root, and handed to each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from rowlock.engine.engine import Engine
+from rowlock.postgres.pool import Database, create_pool
+from rowlock.postgres.queries import load
+from rowlock.seatmap.plans import Plans
+
+SQL = load("bookings")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The pool (for reading), the engine (for every change to a seat), and what is remembered.
+
+    `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
+    `hold_seconds` is for shows that set none of their own.
+    """
+
+    pool: asyncpg.Pool
+    engine: Engine
+    plans: Plans
+    ids_secret: bytes
+    hold_seconds: int
+
+
+@asynccontextmanager
+async def open_context(
+    database: Database, *, lanes: int = 2, hold_seconds: int = 120
+) -> AsyncIterator[Context]:
+    """Everything the operations work with, open; drained and closed at the end."""
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(database)
+        stack.push_async_callback(pool.close)
+        plans = Plans(pool)
+        engine = Engine(database, plans, lanes=lanes, hold_seconds=hold_seconds)
+        engine.start()
+        stack.push_async_callback(engine.close)
+        yield Context(pool, engine, plans, await pool.fetchval(SQL.ids_secret), hold_seconds)

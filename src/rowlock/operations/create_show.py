@@ -1,0 +1,110 @@
+"""Create a show: the show, its inventory and all of its seats, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import asyncpg
+import msgspec
+
+from rowlock.domain.layout_compile import compile_layout
+from rowlock.domain.layout_spec import Category, LayoutSpec, NumberedSpec, encode_spec
+from rowlock.operations.context import Context
+from rowlock.operations.errors import Invalid, ShowIdTaken
+from rowlock.operations.find_shows import show_from_row
+from rowlock.operations.views import ConfirmBy, ShowKind, ShowStatus, ShowView
+from rowlock.postgres.errors import broken_constraint
+from rowlock.postgres.queries import load
+from rowlock.seatmap.plans import Plan
+
+SQL = load("shows")
+
+MAX_SEATS_PER_BOOKING = 10
+# Each round of looking for a free show id tries 8 times as many; together they get past 299,592 taken ids in a row.
+ID_TRIES = (1, 8, 64, 512, 4096, 32_768, 262_144)
+
+
+class NewShow(msgspec.Struct, frozen=True):
+    """A show to be made. `layout` says what seats it has; `hold_seconds` None leaves it to the server's setting."""
+
+    name: str
+    start_time: datetime
+    layout: LayoutSpec | NumberedSpec
+    id: int | None = None
+    kind: ShowKind = ShowKind.SHOW
+    venue: str | None = None
+    origin: str | None = None
+    destination: str | None = None
+    end_time: datetime | None = None
+    time_zone: str | None = None
+    status: ShowStatus = ShowStatus.SCHEDULED
+    currency: str = "EUR"
+    categories: tuple[Category, ...] = ()
+    max_seats_per_booking: int = MAX_SEATS_PER_BOOKING
+    hold_seconds: int | None = None
+    confirm_by: ConfirmBy = ConfirmBy.OWNER
+    on_sale_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+async def create_show(context: Context, new: NewShow) -> ShowView:
+    """Make a show. Raises `Invalid`, `LayoutError` or `ShowIdTaken`; then nothing was made."""
+    check_times(new.start_time, new.end_time, new.time_zone)
+    layout = compile_layout(new.layout, new.categories)
+    async with context.pool.acquire() as connection, connection.transaction():
+        show_id = new.id if new.id is not None else await _free_id(connection)
+        try:
+            await connection.execute(
+                SQL.insert_show,
+                show_id,
+                new.kind.value,
+                new.name,
+                new.venue,
+                new.origin,
+                new.destination,
+                new.start_time,
+                new.end_time,
+                new.time_zone,
+                new.currency,
+                msgspec.json.encode(layout.categories).decode(),
+                encode_spec(new.layout),
+                new.created_at,
+            )
+        except asyncpg.UniqueViolationError as error:
+            if broken_constraint(error) == "shows_pkey":
+                raise ShowIdTaken(f"show {show_id} exists already") from error
+            raise
+        await connection.execute(
+            SQL.insert_inventory,
+            show_id,
+            layout.total_seats,
+            new.status is ShowStatus.CANCELLED,
+            new.on_sale_at,
+            new.max_seats_per_booking,
+            new.hold_seconds,
+            new.confirm_by is ConfirmBy.SERVICE,
+        )
+        await connection.execute(SQL.insert_seats, show_id, layout.total_seats)
+        row = await connection.fetchrow(SQL.show, show_id)
+    context.plans.remember(show_id, Plan(layout, new.currency))
+    return show_from_row(row, context.hold_seconds)
+
+
+async def _free_id(connection: asyncpg.Connection) -> int:
+    for tries in ID_TRIES:
+        show_id: int | None = await connection.fetchval(SQL.next_ids, tries)
+        if show_id is not None:
+            return show_id
+    raise RuntimeError(f"no free show id among the next {sum(ID_TRIES):,}")
+
+
+def check_times(start_time: datetime, end_time: datetime | None, time_zone: str | None) -> None:
+    """Whether a show's times go together. Raises `Invalid`."""
+    if end_time is not None and end_time <= start_time:
+        raise Invalid("end_time", "must be after start_time")
+    if time_zone is not None:
+        try:
+            ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise Invalid("time_zone", "must be an IANA time zone such as Europe/Vienna") from error

@@ -1,0 +1,210 @@
+"""Verify: audit a live database, without stopping it and without a false alarm.
+
+All rules read one snapshot: writers are neither waited for nor made to wait, and no batch is seen half done. They go
+through the shows a range at a time, so that neither side's memory grows with the database; what a snapshot does hold
+up meanwhile is the vacuuming of rows that change.
+
+A rule is broken by offences. Each names its show, and the seat and booking where it can; the first `OFFENCES_MAX` of
+a rule are kept, all are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from rowlock.domain.ids import TAIL_BITS, booking_id
+from rowlock.domain.layout_compile import compile_layout
+from rowlock.domain.layout_spec import Category, LayoutError, decode_spec
+from rowlock.domain.layouts import Layout
+from rowlock.postgres.jobs import connect_job, job_transaction
+from rowlock.postgres.pool import Database
+from rowlock.postgres.queries import load
+
+SQL = load("verify")
+
+OFFENCES_MAX = 20  # of a rule: enough to see what they have in common
+RANGE_SHOWS = 1_000
+RANGE_SEATS = 500_000  # of a range of shows: a statement then takes a second, and some 100 MB at most
+# A sweep may wait for the one before, and for busy lanes; a shorter pause than this promises nothing.
+SWEEP_SECONDS_MIN = 1.0
+LAYOUTS_KEPT = 64  # compiled ones: shows of one hall stand near each other
+
+_FIRST, _LAST = -(2**63), 2**63 - 1
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What must hold, in a sentence; the query that finds what breaks it."""
+
+    name: str
+    sentence: str
+    query: str = ""
+
+
+RULES = (
+    Rule("whole_shows", "every show has its inventory; every seat and booking its show", SQL.whole_shows),
+    Rule("readable_layouts", "every layout can be read"),
+    Rule("one_owner", "no seat has two owners", SQL.one_owner),
+    Rule("owner_has_seat", "no owner is without the seat, and no seat without its owner", SQL.owner_has_seat),
+    Rule("counts", "counts equal the seats", SQL.counts),
+    Rule("seats_in_layout", "seats are those of the layout", SQL.seats_in_layout),
+    Rule("bookings_in_layout", "bookings name seats of the layout, each once", SQL.bookings_in_layout),
+    Rule("seat_counts", "bookings name as many seats as they say", SQL.seat_counts),
+    Rule("amounts", "amounts equal the layout's prices", SQL.amounts),
+    Rule("expiries", "only holds expire: no confirmed booking has an expiry", SQL.expiries),
+    Rule("holds_end_together", "a held seat ends with its booking", SQL.holds_end_together),
+    Rule("overdue", "no hold is overdue by more than two sweeps", SQL.overdue),
+    Rule("settled_shows", "no booking of a cancelled and settled show is live", SQL.settled_shows),
+    Rule("versions", "versions and sales fit what happened", SQL.versions),
+    Rule("times", "times are in order, and none is still to come", SQL.times),
+    Rule("reasons", "reasons fit statuses", SQL.reasons),
+    Rule("ids", "a booking's id names its show", SQL.ids),
+)
+_LAYOUT_RULES = {"seats_in_layout", "bookings_in_layout"}
+
+
+class Offence(msgspec.Struct, frozen=True):
+    """One break of a rule. `seat` is a label, or `#` and the number where there is none."""
+
+    show_id: int
+    seat: str | None
+    booking_id: UUID | None
+    what: str
+
+    def __str__(self) -> str:
+        parts = [f"show {self.show_id}"]
+        if self.seat is not None:
+            parts.append(f"seat {self.seat}")
+        if self.booking_id is not None:
+            parts.append(f"booking {self.booking_id}")
+        return f"{' '.join(parts)}: {self.what}"
+
+
+class Finding(msgspec.Struct):
+    """What a rule found: some of the offences, and how many there are."""
+
+    rule: Rule
+    offences: list[Offence]
+    count: int = 0
+
+    @property
+    def rest(self) -> int:
+        """How many offences are not listed."""
+        return self.count - len(self.offences)
+
+
+class Report(msgspec.Struct):
+    """What an audit found, a finding for each rule."""
+
+    shows: int
+    seats: int
+    findings: list[Finding]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing breaks any rule."""
+        return not any(finding.count for finding in self.findings)
+
+
+async def verify(
+    database: Database, *, sweep_seconds: float, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> Report:
+    """Audit a database. `on_progress` hears of the shows and seats that are done."""
+    async with connect_job(database) as connection, job_transaction(connection, snapshot=True):
+        return await audit(connection, sweep_seconds=sweep_seconds, on_progress=on_progress)
+
+
+async def audit(
+    connection: asyncpg.Connection,
+    *,
+    sweep_seconds: float,
+    after: int = _FIRST,
+    until: int = _LAST,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> Report:
+    """Audit the shows `after` < id <= `until`, in the transaction that the connection is in."""
+    overdue_seconds = 2 * max(sweep_seconds, SWEEP_SECONDS_MIN)
+    report = Report(0, 0, [Finding(rule, []) for rule in RULES])
+    while after < until:
+        shows = await connection.fetch(SQL.next_shows, after, RANGE_SHOWS)
+        taken = 0
+        seats = 0
+        while taken < len(shows) and shows[taken]["show_id"] <= until and seats < RANGE_SEATS:
+            seats += shows[taken]["total"]
+            taken += 1
+        # The last range reaches to the end: what has no inventory must be in some range, too.
+        ended = taken == len(shows) < RANGE_SHOWS or (taken < len(shows) and shows[taken]["show_id"] > until)
+        stop = until if ended else shows[taken - 1]["show_id"]
+        await _audit_range(connection, report, after, stop, overdue_seconds)
+        report.shows += taken
+        report.seats += seats
+        on_progress(report.shows, report.seats)
+        after = stop
+    return report
+
+
+async def _audit_range(
+    connection: asyncpg.Connection, report: Report, after: int, until: int, overdue_seconds: float
+) -> None:
+    layouts: dict[int, Layout] = {}
+    findings = {finding.rule.name: finding for finding in report.findings}
+    for row in await connection.fetch(SQL.layouts, after, until):
+        try:
+            layouts[row["id"]] = _compile(row["layout"], row["categories"])
+        except (LayoutError, msgspec.DecodeError) as error:
+            _add(findings["readable_layouts"], [Offence(row["id"], None, None, str(error))], 1)
+    for finding in report.findings:
+        if finding.rule.query:
+            values = _values(finding.rule, layouts, overdue_seconds)
+            rows = await connection.fetch(finding.rule.query, after, until, OFFENCES_MAX, *values)
+            _add(finding, [_offence(row, layouts) for row in rows], rows[0]["total"] if rows else 0)
+
+
+def _add(finding: Finding, offences: Sequence[Offence], count: int) -> None:
+    finding.offences.extend(offences[: OFFENCES_MAX - len(finding.offences)])
+    finding.count += count
+
+
+def _values(rule: Rule, layouts: dict[int, Layout], overdue_seconds: float) -> list[object]:
+    """What a rule's query wants to know beside the range."""
+    ids = list(layouts)
+    if rule.name in _LAYOUT_RULES:
+        return [ids, [layout.total_seats for layout in layouts.values()]]
+    if rule.name == "amounts":
+        return [
+            ids,
+            [layout.category_of for layout in layouts.values()],
+            [_prices(layout) for layout in layouts.values()],
+        ]
+    if rule.name == "ids":
+        ends = (0, (1 << TAIL_BITS) - 1)
+        return [ids, *([booking_id(show_id, end) for show_id in ids] for end in ends)]
+    if rule.name == "overdue":
+        return [overdue_seconds]
+    return []
+
+
+def _prices(layout: Layout) -> str:
+    """The prices of a layout's categories, as the text of an array literal: they are of different lengths."""
+    return "{" + ",".join(str(category.price_cents) for category in layout.categories) + "}"
+
+
+@lru_cache(maxsize=LAYOUTS_KEPT)
+def _compile(stored: str, categories: str) -> Layout:
+    """A show's layout. Raises `LayoutError` or `msgspec.DecodeError`."""
+    return compile_layout(decode_spec(stored), msgspec.json.decode(categories, type=list[Category]))
+
+
+def _offence(row: Any, layouts: dict[int, Layout]) -> Offence:
+    number = row["seat_no"]
+    layout = layouts.get(row["show_id"])
+    seat = None
+    if number is not None:
+        known = layout is not None and 0 <= number < layout.total_seats
+        seat = layout.label(number) if layout is not None and known else f"#{number}"
+    return Offence(row["show_id"], seat, row["booking_id"], row["what"])

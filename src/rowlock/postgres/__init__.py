@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, named queries, errors translated once, migrations, the embedded server."""

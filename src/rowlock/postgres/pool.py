@@ -1,0 +1,109 @@
+"""Connections: one way to make them, with every limit set.
+
+A lane has a connection of its own; everything that only reads shares a pool.
+
+Behind a pooler in transaction mode (PgBouncer, Supabase) set ROWLOCK_STATEMENT_CACHE=0: nothing is then prepared, and
+the limits are set inside each transaction, because a session's settings would be another session's surprise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+# What a command may take beyond what the server itself allows it, before we call the connection lost.
+ANSWER_GRACE_SECONDS = 5.0
+CONNECT_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the database is, and the limits of a session there; seconds throughout."""
+
+    dsn: str
+    pool_size: int = 10
+    statement_cache: int = 100
+    statement_timeout: float = 10.0
+    lock_timeout: float = 5.0
+    idle_in_transaction: float = 3.0
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler stands between, so that a session is not ours."""
+        return self.statement_cache == 0
+
+    @property
+    def answer_seconds_max(self) -> float | None:
+        """When to stop waiting for an answer; None: never, as the server has no limit either."""
+        return self.statement_timeout + ANSWER_GRACE_SECONDS if self.statement_timeout else None
+
+    def limits(self) -> dict[str, str]:
+        """The server's own settings that bound a session, in milliseconds."""
+        return {
+            "statement_timeout": f"{self.statement_timeout * 1000:.0f}",
+            "lock_timeout": f"{self.lock_timeout * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{self.idle_in_transaction * 1000:.0f}",
+        }
+
+    def begin(self) -> str:
+        """How a lane begins a transaction. READ COMMITTED is relied on: a lock waited for shows the row's newest state."""
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        if not self.pooled:
+            return begin
+        return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in self.limits().items())])
+
+
+def _session(database: Database, application: str, **settings: str) -> dict[str, Any]:
+    own = {"application_name": application}
+    if not database.pooled:
+        own |= database.limits() | settings
+    return {
+        "dsn": database.dsn,
+        "timeout": CONNECT_SECONDS_MAX,
+        "command_timeout": database.answer_seconds_max,
+        "statement_cache_size": database.statement_cache,
+        "server_settings": own,
+    }
+
+
+async def connect_lane(
+    database: Database, on_notice: Callable[[asyncpg.Connection, Any], None]
+) -> asyncpg.Connection:
+    """A connection for a lane; `on_notice` hears the server's warnings.
+
+    Its statements meet arrays of every length, and are planned once (`force_generic_plan`): planning the write each
+    time would cost more than running it. They are planned for rows found by their keys, however small a table was when
+    the lane began: a scan that was right for an empty table would be kept when it has grown. `tcp_user_timeout` frees the locks of a server that was cut off.
+    """
+    connection = await asyncpg.connect(
+        **_session(
+            database,
+            "rowlock lane",
+            plan_cache_mode="force_generic_plan",
+            enable_seqscan="off",
+            enable_hashjoin="off",
+            enable_mergejoin="off",
+            jit="off",
+            client_min_messages="warning",  # a warning on COMMIT must be heard, whatever the role's own setting
+            tcp_user_timeout=f"{database.idle_in_transaction * 1000:.0f}",
+        )
+    )
+    connection.add_log_listener(on_notice)
+    return connection
+
+
+async def create_pool(database: Database) -> asyncpg.Pool:
+    """The pool for everything that only reads, or writes beside the seats."""
+    return await asyncpg.create_pool(
+        **_session(database, "rowlock", jit="off"),
+        min_size=1,
+        max_size=database.pool_size,
+        reset=_keep,
+    )
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Nothing to reset: no session state is ever left behind, and the round trip is saved."""

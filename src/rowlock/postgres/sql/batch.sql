@@ -1,0 +1,129 @@
+-- The batch: every statement that the engine changes seats with.
+--
+-- Lock order, everywhere: seats by (show_id, seat_no), then inventory by show_id, then bookings. A seat that is locked
+-- after an inventory row is locked with SKIP LOCKED, which never waits. Bookings need no locks of their own: whoever
+-- changes a booking of a show holds that show's inventory row until COMMIT. (The pruner deletes FAILED ones without it,
+-- which nobody changes any more.)
+
+-- name: lock
+-- Lock the wanted seats, in order, then their shows' inventory, in order; then read the clock.
+-- $1, $2: show id and number of each wanted seat. $3: show ids.
+-- One row for each seat (seat_no is set), one for each show. The clock of a show's row is read after that row is
+-- locked, so the latest of them is later than every lock.
+WITH seat AS MATERIALIZED (
+    SELECT s.show_id, s.seat_no, s.status, s.booking_id, s.held_until
+    FROM unnest($1::bigint[], $2::integer[]) AS wanted (show_id, seat_no)
+    JOIN seats s ON s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no
+    ORDER BY s.show_id, s.seat_no
+    FOR UPDATE OF s
+), sale AS MATERIALIZED (
+    SELECT i.show_id, i.closed, i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service,
+           i.available, i.reserved, i.version
+    FROM unnest($3::bigint[]) AS wanted (show_id)
+    JOIN inventory i ON i.show_id = wanted.show_id
+    -- Always true, and not before every seat above is locked.
+    WHERE (SELECT count(*) FROM seat) >= 0
+    ORDER BY i.show_id
+    FOR UPDATE OF i
+)
+SELECT show_id, seat_no, status, booking_id, held_until,
+       NULL::boolean AS closed, NULL::timestamptz AS on_sale_at, NULL::integer AS max_seats,
+       NULL::integer AS hold_seconds, NULL::boolean AS confirm_by_service,
+       NULL::integer AS available, NULL::integer AS reserved, NULL::bigint AS version,
+       NULL::timestamptz AS clock, NULL::integer AS backend, NULL::timestamptz AS began
+FROM seat
+UNION ALL
+SELECT show_id, NULL, NULL, NULL, NULL,
+       closed, on_sale_at, max_seats, hold_seconds, confirm_by_service, available, reserved, version,
+       clock_timestamp(), pg_backend_pid(), now()
+FROM sale
+
+-- name: lock_free_seats
+-- Lock those of a show's seats that nobody else has locked, without waiting; the inventory row is locked already.
+-- $1: show ids. $2: seat numbers.
+SELECT s.show_id, s.seat_no, s.status, s.booking_id, s.held_until
+FROM unnest($1::bigint[], $2::integer[]) AS wanted (show_id, seat_no)
+JOIN seats s ON s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no
+ORDER BY s.show_id, s.seat_no
+FOR UPDATE OF s SKIP LOCKED
+
+-- name: read_bookings
+-- The bookings that commands are about, as they are under the locks of their shows' inventory rows.
+-- $1: show ids. $2: booking ids.
+SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason, b.seats, b.conflicts, b.seat_count,
+       b.amount_cents, b.held, b.request_hash, b.created_at, b.expires_at, b.confirmed_at, b.settled_at, b.release_at
+FROM unnest($1::bigint[], $2::uuid[]) AS wanted (show_id, id)
+JOIN bookings b ON b.show_id = wanted.show_id AND b.id = wanted.id
+
+-- name: free_seats
+-- Which of a show's seats are free: one byte a seat, in layout order, 1 for free. Locks nothing.
+-- $1: show id. $2: at what time; null: now.
+SELECT string_agg(
+    CASE WHEN s.status = 'A' OR (s.status = 'R' AND s.held_until <= coalesce($2::timestamptz, clock_timestamp()))
+         THEN '\x01'::bytea ELSE '\x00'::bytea END,
+    ''::bytea ORDER BY s.seat_no)
+FROM seats s
+WHERE s.show_id = $1
+
+-- name: write
+-- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
+-- $1–$18: new bookings. $19–$25: changed ones. $26, $27: bookings whose lapsed holds lost a seat.
+-- $28–$32: seats. $33–$38: inventory: changes of the counts, and whether the sale closes.
+-- Returns how many rows each part met; the engine knows how many it must be.
+WITH made AS (
+    INSERT INTO bookings (
+        show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
+        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+    SELECT show_id, id, user_id, customer_name, email, status, reason, seats::integer[], conflicts::integer[],
+           seat_count, amount_cents, held, request_hash, created_at, expires_at, confirmed_at, settled_at, release_at
+    FROM unnest(
+        $1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+        $10::integer[], $11::bigint[], $12::boolean[], $13::bytea[], $14::timestamptz[], $15::timestamptz[],
+        $16::timestamptz[], $17::timestamptz[], $18::timestamptz[]
+    ) AS new (
+        show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
+        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+), changed AS (
+    UPDATE bookings b
+    SET status = c.status, reason = c.reason, confirmed_at = c.confirmed_at, settled_at = c.settled_at,
+        expires_at = NULL, release_at = c.release_at
+    FROM unnest($19::bigint[], $20::uuid[], $21::text[], $22::text[], $23::timestamptz[], $24::timestamptz[],
+                $25::timestamptz[])
+        AS c (show_id, id, status, reason, confirmed_at, settled_at, release_at)
+    WHERE b.show_id = c.show_id AND b.id = c.id
+    RETURNING 1
+), overtaken AS (
+    UPDATE bookings b
+    SET status = 'FAILED', reason = 'hold_expired', settled_at = b.expires_at, expires_at = NULL
+    FROM unnest($26::bigint[], $27::uuid[]) AS o (show_id, id)
+    WHERE b.show_id = o.show_id AND b.id = o.id AND b.status = 'PENDING'
+    RETURNING 1
+), seated AS (
+    UPDATE seats s
+    SET status = c.status, booking_id = c.booking_id, held_until = c.held_until
+    FROM unnest($28::bigint[], $29::integer[], $30::"char"[], $31::uuid[], $32::timestamptz[])
+        AS c (show_id, seat_no, status, booking_id, held_until)
+    WHERE s.show_id = c.show_id AND s.seat_no = c.seat_no
+    RETURNING 1
+), counted AS (
+    UPDATE inventory i
+    SET available = i.available + c.available, reserved = i.reserved + c.reserved, booked = i.booked + c.booked,
+        blocked = i.blocked + c.blocked, closed = i.closed OR c.closes, settling = i.settling OR c.closes,
+        version = i.version + 1
+    FROM unnest($33::bigint[], $34::integer[], $35::integer[], $36::integer[], $37::integer[], $38::boolean[])
+        AS c (show_id, available, reserved, booked, blocked, closes)
+    WHERE i.show_id = c.show_id
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS changed,
+       (SELECT count(*) FROM overtaken) AS overtaken, (SELECT count(*) FROM seated) AS seated,
+       (SELECT count(*) FROM counted) AS counted
+
+-- name: end_backend
+-- End the backend of a transaction whose answer was lost, if it still runs that very transaction.
+-- $1: its process id. $2: when the transaction began.
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE pid = $1 AND xact_start = $2

@@ -1,0 +1,1 @@
+"""What this process remembers of shows, to be faster; never what decides."""

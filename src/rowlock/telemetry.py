@@ -1,0 +1,162 @@
+"""Telemetry: what operators see of a running Rowlock, as logs and as Prometheus metrics.
+
+Logs go to stderr, a line an event: JSON for machines, coloured in a terminal. Ours, uvicorn's and Alembic's all take
+the same way out. `bind_request` puts the request's id on every line logged while the request is answered.
+
+The metrics are module-level objects, to be changed where the thing happens. With several worker processes the
+environment must name PROMETHEUS_MULTIPROC_DIR before this module is first imported (prometheus_client decides then
+where numbers live): whoever starts the processes makes that folder, and calls `worker_ended` when one has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from rowlock.settings import Settings
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time of birth for each series: twice the lines, and multiprocess mode has none
+
+# From a booking answered out of memory to one that waited for every timeout there is.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+HTTP_REQUESTS = Counter(
+    "rowlock_http_requests_total", "Requests answered, by route template.", ["route", "method", "status"]
+)
+HTTP_REQUEST_SECONDS = Histogram(
+    "rowlock_http_request_seconds", "Time to answer a request.", ["route"], buckets=_SECONDS
+)
+BOOKINGS = Counter("rowlock_bookings_total", "Booking attempts that were decided.", ["outcome"])
+BATCH_COMMANDS = Histogram(
+    "rowlock_batch_commands", "Commands committed together.", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
+)
+BATCH_SECONDS = Histogram(
+    "rowlock_batch_seconds",
+    "Time of a batch, by phase: lock, decide, write, commit.",
+    ["phase"],
+    buckets=_SECONDS,
+)
+BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run again.", ["cause"])
+LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
+HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
+BOOKINGS_PRUNED = Counter("rowlock_bookings_pruned_total", "Old FAILED bookings that were removed.")
+POOL_CONNECTIONS = Gauge(
+    "rowlock_pool_connections",
+    "Connections to PostgreSQL: state is idle or used.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+
+
+def render() -> tuple[bytes, str]:
+    """The metrics of all processes of this server in Prometheus' text format, and its content type."""
+    if MULTIPROCESS_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def worker_ended(pid: int, folder: str) -> None:
+    """Forget the gauges of a process that has ended; what it counted stays counted."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+
+
+def bind_request(request_id: str) -> None:
+    """Start a request's log context: every line logged in it, and in tasks it starts, bears the id."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def configure(settings: Settings) -> None:
+    """Send all logs to stderr in the format and from the level that the settings say. May be called again."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=as_json, key="time"),
+    ]
+    final: list[Processor]  # neither shows a traceback's locals: passwords are among them
+    if as_json:
+        final = [
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(serializer=_json),
+        ]
+    else:
+        final = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                timestamp_key="time",
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+
+    structlog.configure(
+        processors=[*shared, *final],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,  # what makes a logged request cost microseconds
+    )
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(allow=()),
+                *shared,
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(level, logging.INFO))  # other people's debug lines would bury ours
+    for name, least in (
+        ("uvicorn", None),
+        ("uvicorn.error", logging.WARNING),  # "Started server process" and the like: we say so ourselves
+        ("uvicorn.access", logging.CRITICAL),  # our own middleware logs requests
+        ("alembic", logging.WARNING),  # "Generating static SQL" and the like: `reach` says what was migrated
+        ("alembic.runtime.plugins", logging.WARNING),
+        ("httpx", logging.WARNING),
+    ):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = True
+        logger.setLevel(max(level, least) if least else logging.NOTSET)
+
+
+def _json(value: object, **_: object) -> str:
+    try:
+        return msgspec.json.encode(value, enc_hook=repr).decode()
+    except (
+        TypeError,
+        ValueError,
+    ):  # an unpaired surrogate that a client sent, say: a log line must never fail
+        return json.dumps(value, default=repr, skipkeys=True)

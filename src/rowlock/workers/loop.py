@@ -1,0 +1,61 @@
+"""The one shape of background work: a `run_once()`, and a loop around it with one shutdown contract.
+
+Stop means: begin no further round, let the round under way finish, give up on it after `STOP_SECONDS_MAX`. Stopping
+twice is harmless. A round that fails is logged and tried again at the next turn; work that fails is never the end of
+the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+STOP_SECONDS_MAX = 5.0
+
+
+class Loop:
+    """Runs `run_once` again and again, `pause_seconds` apart (give or take a tenth, so that processes don't march in step).
+
+    `run_once` returns whether there is more to do at once.
+    """
+
+    def __init__(self, name: str, run_once: Callable[[], Awaitable[bool]], pause_seconds: float) -> None:
+        self._name = name
+        self._run_once = run_once
+        self._pause_seconds = pause_seconds
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"worker {self._name}")
+
+    async def stop(self) -> None:
+        """Stop as the contract says."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=STOP_SECONDS_MAX)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait(self) -> None:
+        """Wait until it was stopped."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                more = await self._run_once()
+            except Exception as error:
+                log.warning("worker_round_failed", worker=self._name, error=repr(error))
+                more = False
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    pause = self._pause_seconds * random.uniform(0.9, 1.1)
+                    await asyncio.wait_for(self._stopping.wait(), pause)

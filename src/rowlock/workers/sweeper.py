@@ -1,0 +1,101 @@
+"""The sweeper: tidies up after holds, cancelled shows and old failures.
+
+Nothing waits for it. A hold is free to anyone from the instant it lapses, because `decide` goes by the time and not
+by the sweeper; what it does is settle the bookings that nobody has overtaken, put their seats back into the counts,
+and so tell people. Any number may run: one at a time does the work, the others see that and go away.
+
+It reads what is overdue without locks and sends Expire through the lanes like any other command. Expire takes the
+seats it can have at once (FOR UPDATE SKIP LOCKED); what somebody else has locked is left for the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import structlog
+
+from rowlock import telemetry
+from rowlock.domain.commands import Expire
+from rowlock.domain.outcomes import Outcome
+from rowlock.engine.engine import Busy
+from rowlock.operations.cancel_show import settle_some
+from rowlock.operations.context import Context
+from rowlock.postgres.queries import load
+
+log = structlog.get_logger(__name__)
+
+SHOWS = load("shows")
+BOOKINGS = load("bookings")
+
+SWEEP_AT_ONCE = 500  # a few batches: short locks, and room for buyers between them
+PRUNE_AT_ONCE = 1_000
+LEADER_LOCK = int.from_bytes(b"rowsweep")  # an advisory lock; nothing else may use this number
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What a round did."""
+
+    expired: int = 0
+    pruned: int = 0
+    unsettled: bool = False  # a cancelled show still has bookings
+
+    @property
+    def more(self) -> bool:
+        """Whether a next round would find something at once."""
+        return self.unsettled or self.expired >= SWEEP_AT_ONCE or self.pruned >= PRUNE_AT_ONCE
+
+
+class Sweeper:
+    """Sweeps overdue holds, goes on with cancelled shows, prunes FAILED bookings older than `keep_failed_days`."""
+
+    def __init__(self, context: Context, keep_failed_days: float) -> None:
+        self._context = context
+        self._keep_failed_days = keep_failed_days
+
+    async def run_once(self) -> Swept:
+        """One round. Does nothing while another process is at it."""
+        async with self._context.pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(BOOKINGS.try_lead, LEADER_LOCK):
+                return Swept()
+            return Swept(await self._expire(), await self._prune(), not await self._settle())
+
+    async def round(self) -> bool:
+        """One round, for a loop: whether there is more to do."""
+        return (await self.run_once()).more
+
+    async def _expire(self) -> int:
+        rows = await self._context.pool.fetch(BOOKINGS.to_release, SWEEP_AT_ONCE)
+        answers = await asyncio.gather(
+            *(self._submit(Expire(row["show_id"], row["id"], tuple(row["seats"]))) for row in rows),
+        )
+        expired = sum(answers)
+        telemetry.HOLDS_EXPIRED.inc(expired)
+        return expired
+
+    async def _submit(self, command: Expire) -> bool:
+        try:
+            decision = await self._context.engine.submit(command)
+        except Busy:
+            return False  # buyers come first; the next round will do
+        except Exception as error:  # one that can't be swept must not keep the others from it
+            log.error("hold_not_swept", show_id=command.show_id, error=repr(error))
+            return False
+        return decision.outcome is Outcome.EXPIRED
+
+    async def _settle(self) -> bool:
+        """Go on with a show whose cancelling was cut short. Returns whether there is none."""
+        show_id = await self._context.pool.fetchval(SHOWS.settling)
+        if show_id is None:
+            return True
+        try:
+            return await settle_some(self._context, show_id)
+        except Exception as error:
+            log.error("show_not_settled", show_id=show_id, error=repr(error))
+            return True  # not at once, that is
+
+    async def _prune(self) -> int:
+        tag = await self._context.pool.execute(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
+        pruned = int(tag.rsplit(" ", 1)[1])
+        telemetry.BOOKINGS_PRUNED.inc(pruned)
+        return pruned

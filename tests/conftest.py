@@ -1,0 +1,145 @@
+"""What every test may ask for: a real PostgreSQL, and a fresh, migrated database on it.
+
+Each xdist worker starts a server of its own once. A test's database is a copy of a migrated template, which takes
+some 50 ms, and is dropped after it. `--postgres=15` or `16` runs the same tests on those versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from rowlock.operations.context import Context, open_context
+from rowlock.postgres import migrate
+from rowlock.postgres.embedded import EmbeddedPostgres
+from rowlock.postgres.pool import Database
+
+VERSIONS = ("18", "16", "15")
+DEBIAN_BIN_DIR = Path("/usr/lib/postgresql/15/bin")
+# Losing power would lose the tests' data: nobody minds. The rest is PostgreSQL's stock, as in production.
+FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
+
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--postgres` says which version the tests run on."""
+    parser.addoption("--postgres", choices=VERSIONS, default="18", help="the PostgreSQL to test on")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Marks of our own."""
+    config.addinivalue_line(
+        "markers", "postgres: runs on PostgreSQL (set by itself); run again on each version"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a database."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Coroutine tests run on asyncio with uvloop, as Rowlock does."""
+    return ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="session")
+def short_dir() -> Iterator[Path]:
+    """A folder with a short path, so that unix sockets fit into it; anyone may pass through it."""
+    folder = Path(tempfile.mkdtemp(prefix="rl-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_version(request: pytest.FixtureRequest) -> int:
+    """The version that `--postgres` asked for."""
+    return int(request.config.getoption("--postgres"))
+
+
+@pytest.fixture(scope="session")
+def bin_dir(postgres_version: int) -> Path | None:
+    """Where that version's programs are; None if in the wheel."""
+    if postgres_version != 15:
+        return None
+    if not (DEBIAN_BIN_DIR / "initdb").exists():
+        reason = f"PostgreSQL 15 is not installed in {DEBIAN_BIN_DIR} (scripts/install-debian-packages.sh installs it)"
+        if os.environ.get("CI"):
+            pytest.exit(reason, returncode=1)
+        pytest.skip(reason)
+    return DEBIAN_BIN_DIR
+
+
+@pytest.fixture(scope="session")
+def server(short_dir: Path, postgres_version: int, bin_dir: Path | None) -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL, one for all tests of a worker process."""
+    with EmbeddedPostgres(short_dir / "data", postgres_version, bin_dir, options=FAST) as server:
+        yield server
+
+
+def run_sql(dsn: str, *statements: str) -> None:
+    """Run statements outside of any transaction."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def on_database(dsn: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedPostgres) -> str:
+    """The name of a migrated database that is only ever copied."""
+    run_sql(server.dsn, "CREATE DATABASE template_migrated")
+    asyncio.run(migrate.upgrade(on_database(server.dsn, "template_migrated")))
+    return "template_migrated"
+
+
+@pytest.fixture
+def empty_dsn(server: EmbeddedPostgres) -> Iterator[str]:
+    """A fresh database with nothing in it."""
+    yield from _database(server, "template1")
+
+
+@pytest.fixture
+def dsn(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    yield from _database(server, template)
+
+
+@pytest.fixture
+async def context(dsn: str) -> AsyncIterator[Context]:
+    """One process's worth of Rowlock, on a fresh database: for everything below HTTP."""
+    async with open_context(Database(dsn)) as context:
+        yield context
+
+
+def _database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    run_sql(server.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield on_database(server.dsn, name)
+    run_sql(server.dsn, f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,113 @@
+"""The command line: whatever fails predictably is one line that says what to change, and exit code 2."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rowlock import __version__
+from rowlock.postgres.migrate import head
+from tests.conftest import on_database
+from tests.processes import left_behind, rowlock
+
+KEY = "k" * 32
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One line for a person, with these words in it."""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # but log lines
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("rowlock: ")
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    """A person finds out what there is."""
+    assert rowlock(tmp_path, "--version").stdout.strip() == __version__
+    text = rowlock(tmp_path, "--help").stdout
+    assert all(name in text for name in ("serve", "work", "migrate", "seed", "demo", "token"))
+    assert "Example" in rowlock(tmp_path, "serve", "--help").stdout
+
+
+@pytest.mark.parametrize("command", [["serve"], ["token", "--user-id", "u"]])
+def test_a_missing_key_is_named(tmp_path: Path, command: list[str]) -> None:
+    """Nobody serves, or signs, without a key."""
+    assert_one_line(rowlock(tmp_path, *command), "ROWLOCK_SECRET_KEY", "32 bytes")
+
+
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    """A typo doesn't become a default."""
+    assert_one_line(rowlock(tmp_path, "demo", PORT="x"), "PORT='x'", "whole number")
+    assert_one_line(rowlock(tmp_path, "demo", ROWLOCK_WORKRS="2"), "ROWLOCK_WORKRS", "ROWLOCK_WORKERS")
+
+
+def test_demo_is_refused_beyond_loopback(tmp_path: Path) -> None:
+    """A demo can't be put on the internet by mistake, by either command."""
+    assert_one_line(rowlock(tmp_path, "demo", HOST="0.0.0.0"), "HOST=0.0.0.0", "loopback")
+    assert_one_line(rowlock(tmp_path, "serve", "--host", "0.0.0.0", ROWLOCK_AUTH="demo"), "HOST", "loopback")
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    """And no database is left running for nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert_one_line(rowlock(tmp_path, "demo", PORT=port), f"PORT={port}", "in use")
+    assert not (tmp_path / "var").exists()
+
+
+def test_an_unknown_host_is_named(tmp_path: Path) -> None:
+    """A name that means nothing, and an address that isn't ours."""
+    assert_one_line(rowlock(tmp_path, "serve", ROWLOCK_SECRET_KEY=KEY, HOST="no.such.invalid"), "HOST=")
+    assert_one_line(rowlock(tmp_path, "serve", ROWLOCK_SECRET_KEY=KEY, HOST="192.0.2.1"), "HOST=192.0.2.1")
+
+
+def test_an_unreachable_database_is_named(tmp_path: Path) -> None:
+    """By variable, host and port; without the password."""
+    done = rowlock(tmp_path, "migrate", DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/x")
+    assert_one_line(done, "DATABASE_URL", "127.0.0.1:1", "can't be reached")
+    done = rowlock(tmp_path, "migrate", SUPABASE_URL="postgresql://u:hunter2@127.0.0.1:1/x")
+    assert_one_line(done, "SUPABASE_URL")
+
+
+def test_an_unknown_database_is_named(tmp_path: Path, dsn: str) -> None:
+    """What PostgreSQL says is passed on."""
+    assert_one_line(
+        rowlock(tmp_path, "migrate", DATABASE_URL=on_database(dsn, "nope")), "DATABASE_URL", '"nope"'
+    )
+
+
+def test_an_old_schema_is_refused_until_migrated(tmp_path: Path, empty_dsn: str) -> None:
+    """Production migrates when its operator says so."""
+    done = rowlock(tmp_path, "serve", DATABASE_URL=empty_dsn, ROWLOCK_SECRET_KEY=KEY, PORT="0")
+    assert_one_line(done, "rowlock migrate")
+    assert rowlock(tmp_path, "migrate", DATABASE_URL=empty_dsn).returncode == 0
+    assert head() in rowlock(tmp_path, "migrate", DATABASE_URL=empty_dsn).stdout
+
+
+def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
+    """A file where the folder should be stops even root."""
+    (tmp_path / "var").write_text("")
+    assert_one_line(rowlock(tmp_path, "migrate"), "ROWLOCK_DATA_DIR")
+
+
+def test_a_token_is_printed(tmp_path: Path) -> None:
+    """Three parts, and nothing else, so that a shell can take it."""
+    done = rowlock(tmp_path, "token", "--user-id", "ops", "--role", "admin", ROWLOCK_SECRET_KEY=KEY)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(".") == 2
+    assert len(done.stdout.split()) == 1
+
+
+def test_the_embedded_database_ends_with_the_command(tmp_path: Path) -> None:
+    """`rowlock migrate` leaves data, and no process."""
+    done = rowlock(tmp_path, "migrate")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "var" / "postgres-18").is_dir()
+    assert left_behind(tmp_path) == []
