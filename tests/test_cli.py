@@ -10,7 +10,7 @@ import pytest
 
 from rowlock import __version__
 from rowlock.postgres.migrate import head
-from tests.conftest import on_database
+from tests.conftest import on_database, run_sql
 from tests.processes import left_behind, rowlock
 
 KEY = "k" * 32
@@ -111,3 +111,34 @@ def test_the_embedded_database_ends_with_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "var" / "postgres-18").is_dir()
     assert left_behind(tmp_path) == []
+
+
+def test_missing_privileges_are_named(tmp_path: Path, dsn: str) -> None:
+    """An operator with a role of its own for servers would get a traceback, or a server that fails at the first sale."""
+    owner = [
+        "DROP ROLE IF EXISTS rowlock_server",
+        "CREATE ROLE rowlock_server LOGIN",
+    ]
+    grants = [
+        "GRANT SELECT ON alembic_version, secrets TO rowlock_server",
+        "GRANT SELECT, INSERT, UPDATE ON shows, inventory, seats TO rowlock_server",
+        "GRANT SELECT, INSERT, UPDATE ON bookings TO rowlock_server",
+        "GRANT USAGE ON SEQUENCE show_ids TO rowlock_server",
+    ]
+    run_sql(dsn, *owner)
+    server_dsn = dsn.replace("postgres@", "rowlock_server@")
+    try:
+        settings = {"DATABASE_URL": server_dsn, "ROWLOCK_SECRET_KEY": KEY, "PORT": "0"}
+        assert_one_line(rowlock(tmp_path, "serve", **settings), "DATABASE_URL")
+        run_sql(dsn, *grants)
+        assert_one_line(rowlock(tmp_path, "serve", **settings), "DELETE on bookings")
+        run_sql(dsn, "GRANT DELETE ON bookings TO rowlock_server")
+        assert rowlock(tmp_path, "verify", DATABASE_URL=server_dsn).returncode == 0
+    finally:
+        run_sql(dsn, "DROP OWNED BY rowlock_server", "DROP ROLE rowlock_server")
+
+
+def test_there_must_be_a_database_to_verify(tmp_path: Path) -> None:
+    """A mistyped folder would be filled with an empty database, and pass."""
+    assert_one_line(rowlock(tmp_path, "verify"), "DATABASE_URL", f"ROWLOCK_DATA_DIR={tmp_path / 'var'}")
+    assert not (tmp_path / "var").exists()

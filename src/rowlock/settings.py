@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     AliasChoices,
     BeforeValidator,
@@ -251,10 +252,22 @@ def _names_set(env_file: Path | None) -> frozenset[str]:
     from_file: Mapping[str, str | None] = {}
     if env_file is not None:
         try:
+            if env_file.is_dir():
+                raise SettingsError(f"{env_file}: is a folder, and must be a file of settings")
+            if broken := _broken_lines(env_file):
+                raise SettingsError(f"{env_file}: line {broken[0]} is not a setting: NAME=value is expected")
             from_file = dotenv_values(env_file, encoding="utf-8")
         except (OSError, UnicodeDecodeError) as cause:
             raise SettingsError(f"{env_file}: can't be read: {cause}") from None
     return frozenset(name.upper() for name, value in (*from_file.items(), *os.environ.items()) if value)
+
+
+def _broken_lines(env_file: Path) -> list[int]:
+    """The numbers of the lines that are no settings; the library would skip them with a warning."""
+    if not env_file.exists():
+        return []
+    with env_file.open(encoding="utf-8") as lines:
+        return [binding.original.line for binding in parse_stream(lines) if binding.error]
 
 
 _MESSAGES = {

@@ -96,7 +96,7 @@ def test_the_public_layout_spells_every_seat_out() -> None:
     assert len(public_layout(simple_layout(25)).sections[0].rows) == 3
 
 
-names = st.text(st.sampled_from("AB1-2é 7"), min_size=1, max_size=3)
+names = st.text(st.sampled_from("AB1-2é 7"), min_size=1, max_size=3).map(str.strip).filter(bool)
 listed = st.lists(
     st.builds(SeatSpec, label=st.none() | names, accessible=st.booleans(), gap_after=st.booleans()),
     min_size=1,

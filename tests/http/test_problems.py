@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 import structlog
 from litestar import Litestar, get
 from litestar.exceptions import HTTPException
+from litestar.stores.memory import MemoryStore
 
 from rowlock import telemetry
 from rowlock.domain.outcomes import Outcome
 from rowlock.engine.engine import Busy, OutcomeUnknown
+from rowlock.http import application
 from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
 from rowlock.http.problems import STATUS, Code
@@ -349,3 +352,40 @@ async def test_whoever_hangs_up_in_the_middle_is_no_bug(client: httpx.AsyncClien
         await app(scope, receive, send)
     assert sent[0]["status"] == 400
     assert [line["event"] for line in logs] == ["request"]
+
+
+async def test_asking_for_the_methods_is_open_and_not_counted(dsn: str) -> None:
+    """A probe, or a browser that asks first, would use up what a customer may book."""
+    async with running(build(dsn, rate_bookings_per_minute=1)) as client:
+        await new_show(client)
+        for headers in ({}, ADA):
+            for _ in range(3):
+                answer = await client.options("/api/bookings", headers=headers)
+                assert (answer.status_code, answer.headers["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+        answer = await client.post("/api/shows/1/bookings", json={"seat_count": 1}, headers=ADA)
+        assert answer.status_code == 201
+
+
+async def test_too_many_seats_names_the_field_and_the_limit(dsn: str) -> None:
+    """A form could not say which of its fields to mend."""
+    async with running(build(dsn)) as client:
+        await new_show(client, max_seats_per_booking=3)
+        for body, field in (({"seat_count": 4}, "seat_count"), ({"seats": ["1", "2", "3", "4"]}, "seats")):
+            answer = await client.post("/api/shows/1/bookings", json=body, headers=ADA)
+            told = problem(answer, 422, "too_many_seats")
+            assert told["errors"] == [{"field": field, "message": "must be at most 3 seats"}]
+
+
+async def test_lapsed_rate_counts_are_forgotten(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody who ever called would stay in memory for good."""
+    monkeypatch.setattr(application, "FORGET_SECONDS", 0.05)
+    forgotten = asyncio.Event()
+    forget = MemoryStore.delete_expired
+
+    async def noticed(self: MemoryStore) -> None:
+        await forget(self)
+        forgotten.set()
+
+    monkeypatch.setattr(MemoryStore, "delete_expired", noticed)
+    async with running(build(dsn, rate_bookings_per_minute=2)):
+        await asyncio.wait_for(forgotten.wait(), 5)

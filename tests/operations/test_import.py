@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,6 +16,8 @@ from typer.testing import CliRunner
 
 from rowlock import cli_data
 from rowlock.domain.outcomes import Outcome
+from rowlock.operations import import_bookings as import_module
+from rowlock.operations.bulk import write_shows
 from rowlock.operations.context import Context
 from rowlock.operations.find_bookings import find_booking, list_bookings
 from rowlock.operations.find_shows import find_show
@@ -23,7 +27,8 @@ from rowlock.operations.verify import verify
 from rowlock.operations.views import BookingView
 from rowlock.postgres.pool import Database
 from rowlock.settings import Settings
-from tests.support import try_book
+from rowlock.workers.sweeper import Sweeper
+from tests.support import make_show, try_book
 
 pytestmark = pytest.mark.anyio
 
@@ -197,13 +202,88 @@ async def test_every_bad_line_is_named(mover: Mover) -> None:
     )
 
 
+async def test_a_bad_line_hides_no_other_fault(mover: Mover) -> None:
+    """The second try would fail of what the first could have named, and the night be over."""
+    shows = (
+        "id,name,start_time,total_seats\n"
+        "1,,2025-01-01,10\n"
+        "2,Two,2025-01-01,none\n"
+        "2,Again,soon,10\n"
+        "3,Three,0001-01-01,10\n"
+        "4,Four,9999-12-31T23:59:59.999999Z,10\n"
+    )
+    bookings = (
+        "id,show_id,status,seats,user_id,created_at,expires_at\n"
+        "1,1,CONFIRMED,99,,,\n"
+        "2,2,CONFIRMED,99,,,\n"
+        "3,9,CONFIRMED,1,,,\n"
+        "1,1,SOLD,98 1,,,\n"
+        "5,1,CONFIRMED,2,,,\n"
+        "6,1,CONFIRMED,2,a\u2028b,,\n"
+        "7,1,PENDING,3,,later,2025-01-01\n"
+        "8,9,PENDING,3,,0001-01-01,9999-12-31T23:59:59-01:00\n"
+    )
+    assert sorted(await mover.refused(shows, bookings)) == sorted(
+        [
+            "shows.csv:2: name: is empty",
+            "shows.csv:3: total_seats: 'none' is no number from 1 to 100,000",
+            "shows.csv:4: id: show 2 stands at shows.csv:3, too",
+            "shows.csv:4: start_time: 'soon' is no time such as 2026-03-20T18:00:00Z",
+            "shows.csv:5: start_time: '0001-01-01' is not in the years 2 to 9998",
+            "shows.csv:6: start_time: '9999-12-31T23:59:59.999999Z' is not in the years 2 to 9998",
+            "bookings.csv:2: seats: seat 99 is not in show 1",
+            "bookings.csv:4: show_id: show 9 is not in the file of shows",
+            "bookings.csv:5: id: booking 1 stands at bookings.csv:2, too",
+            "bookings.csv:5: seats: seat 98 is not in show 1",
+            "bookings.csv:5: status: SOLD is none of PENDING, CONFIRMED, FAILED, CANCELLED",
+            "bookings.csv:7: seats: seat 2 of show 1 is booking 5's (bookings.csv:6)",
+            "bookings.csv:7: user_id: has a line break or another control character in it",
+            "bookings.csv:8: created_at: 'later' is no time such as 2026-03-20T18:00:00Z",
+            "bookings.csv:9: created_at: '0001-01-01' is not in the years 2 to 9998",
+            "bookings.csv:9: expires_at: '9999-12-31T23:59:59-01:00' is not in the years 2 to 9998",
+            "bookings.csv:9: show_id: show 9 is not in the file of shows",
+        ]
+    )
+
+
+async def test_texts_are_as_long_as_the_api_allows(context: Context, mover: Mover) -> None:
+    """What came over could be read, and never be saved again."""
+    header = "id,name,start_time,total_seats,venue\n"
+    assert await mover.refused(
+        f"{header}1,{'n' * 201},2025-01-01,10,{'v' * 201}\n2,a\u200bb,2025-01-01,10,\n",
+        f"id,show_id,status,user_id,user_name\n1,1,FAILED,{'u' * 256},{'m' * 201}\n",
+    ) == [
+        "shows.csv:2: name: is longer than 200 characters",
+        "shows.csv:2: venue: is longer than 200 characters",
+        "shows.csv:3: name: has an invisible character in it",
+        "bookings.csv:2: user_name: is longer than 200 characters",
+        "bookings.csv:2: user_id: is longer than 255 characters",
+    ]
+    made = await mover.move(
+        f"{header}1,{'n' * 200},0002-01-01,10,{'v' * 200}\n",
+        f"id,show_id,status,user_id,user_name\n1,1,FAILED,{'u' * 255},{'m' * 200}\n",
+    )
+    assert made.bookings == 1
+
+
+async def test_semicolons_between_columns(context: Context, mover: Mover) -> None:
+    """What Excel saves in half of Europe would be refused."""
+    shows = "id;name;start_time;total_seats\n7;Ballet, in three acts;2031-01-01;10\n"
+    bookings = 'id;show_id;status;seats\n1;7;CONFIRMED;"1;2"\n2;7;CONFIRMED;3,4\n'
+    assert (await mover.move(shows, bookings)).bookings == 2
+    assert {key: was.seats for key, was in (await by_old_id(context)).items()} == {
+        "1": ["1", "2"],
+        "2": ["3", "4"],
+    }
+
+
 async def test_shows_that_are_missing_or_too_small(mover: Mover) -> None:
     """Bookings would be dropped for want of a show, or two people share a seat for want of two."""
     bookings = "id,show_id,seat_count,status\n1,8,1,CONFIRMED\n2,7,11,CONFIRMED\n3,7,x,CONFIRMED\n"
     assert await mover.refused(SHOWS, bookings) == [
         "bookings.csv:4: seat_count: 'x' is no number from 1 to 100,000",
         "bookings.csv:2: show_id: show 8 is not in the file of shows",
-        "bookings.csv:3: seat_count: 11 seats, and 10 are left in show 7",
+        "bookings.csv:3: seat_count: 11 seats, and 10 left in show 7",
     ]
 
 
@@ -237,10 +317,24 @@ async def test_files_that_are_no_csv(mover: Mover, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused) as caught:
         await import_bookings(database, shows, bookings, source="s", sweep_seconds=5)
     assert caught.value.problems == ["bookings.csv:2: unexpected end of data"]
-    bookings.write_bytes(b"id,show_id,status,user_name\n1,3,FAILED,Zo\xeb\n")
+    bookings.write_bytes(
+        b"id,show_id,status,user_name,seats\n"
+        + b"0,3,FAILED,,\n" * 500
+        + b"1,3,FAILED,Zo\xeb,99\n2,3,SOLD,,\n"
+    )
     with pytest.raises(ImportRefused) as caught:
         await import_bookings(database, shows, bookings, source="s", sweep_seconds=5)
-    assert "is not UTF-8" in caught.value.problems[0]
+    assert "bookings.csv:502: is not UTF-8 (byte 0xEB)" in caught.value.problems
+    shows.write_bytes(b"\xff\xfe" + SHOWS.encode("utf-16-le"))
+    bookings.write_text('id,show_id,status\n1,3,"CON"F\n2,3,SOLD\n')
+    with pytest.raises(ImportRefused) as caught:
+        await import_bookings(database, shows, bookings, source="s", sweep_seconds=5)
+    found = [line for line in caught.value.problems if line.startswith("bookings")]
+    assert found == [
+        "bookings.csv:2: ',' expected after '\"'",
+        "bookings.csv:3: status: SOLD is none of PENDING, CONFIRMED, FAILED, CANCELLED",
+    ]
+    assert caught.value.problems[0] == "shows.csv:1: is not UTF-8 (byte 0xFF)"
     with pytest.raises(ImportRefused) as caught:
         await import_bookings(database, tmp_path / "none.csv", shows, source="s", sweep_seconds=5)
     assert "none.csv: can't be read: No such file or directory" in caught.value.problems[0]
@@ -284,6 +378,50 @@ async def test_a_failure_halfway_leaves_nothing(context: Context, mover: Mover) 
         assert await context.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
+async def test_what_breaks_a_rule_is_not_imported(
+    context: Context, mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the import itself would be sold on top of, and be found at the door."""
+
+    async def write_wrongly(connection: asyncpg.Connection, *rows: Any) -> None:
+        await write_shows(connection, *rows)
+        await connection.execute("UPDATE bookings SET amount_cents = 1 WHERE import_id = '1'")
+
+    monkeypatch.setattr(import_module, "write_shows", write_wrongly)
+    (found,) = await mover.refused(SHOWS, BOOKINGS)
+    assert found.startswith("amounts: show ")
+
+
+async def test_other_peoples_faults_refuse_no_import(
+    context: Context, mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move would fail for a hold that somebody else's server has not swept."""
+    first, between, last = [await make_show(context, 10) for _ in range(3)]
+    await context.pool.execute("DELETE FROM shows WHERE id IN ($1, $2)", first, last)
+    for table in ("inventory", "seats"):
+        await context.pool.execute(f"DELETE FROM {table} WHERE show_id IN ($1, $2)", first, last)
+    await context.pool.execute(
+        "UPDATE inventory SET available = 9, blocked = 1, version = 1 WHERE show_id = $1", between
+    )
+
+    async def around(*_: object) -> list[int]:
+        return [first, last]
+
+    monkeypatch.setattr(import_module, "new_show_ids", around)
+    assert (await mover.move(SHOWS, BOOKINGS)).shows == 2
+    report = await verify(Database(mover.dsn), sweep_seconds=5)
+    assert [(f.rule.name, f.offences[0].show_id) for f in report.findings if f.count] == [("counts", between)]
+
+
+async def test_failed_history_is_kept(context: Context, mover: Mover) -> None:
+    """What was brought over would be gone seconds after the move."""
+    await mover.move(SHOWS, BOOKINGS)
+    assert (await Sweeper(context, 0.001).run_once()).pruned == 0
+    assert await context.pool.fetchval("SELECT count(*) FROM bookings WHERE status = 'FAILED'") == 2
+    await context.pool.execute("UPDATE bookings SET import_id = NULL")
+    assert (await Sweeper(context, 0.001).run_once()).pruned == 2
+
+
 def test_the_command(mover: Mover) -> None:
     """A script could not tell whether the move went well."""
 
@@ -301,3 +439,27 @@ def test_the_command(mover: Mover) -> None:
     again = CliRunner().invoke(app, ["import", str(shows), str(bookings)])
     assert again.exit_code == 2
     assert again.stderr.splitlines()[-1] == "rowlock: nothing was imported: 2 problems"
+
+
+def test_an_old_fault_does_not_spoil_the_exit_code(mover: Mover) -> None:
+    """A move that went well would be undone by a script, for a hold that lapsed while no server ran."""
+
+    @contextlib.contextmanager
+    def database() -> Iterator[Settings]:
+        yield Settings(database_url=mover.dsn)
+
+    async def plant() -> None:
+        connection = await asyncpg.connect(mover.dsn)
+        await connection.execute("INSERT INTO seats (show_id, seat_no) VALUES (9999, 0)")
+        await connection.close()
+
+    asyncio.run(plant())
+    app = typer.Typer()
+    cli_data.register(app, database)
+    result = CliRunner().invoke(app, ["import", *map(str, mover.write(SHOWS, BOOKINGS))])
+    assert result.exit_code == 0, result.output
+    assert "show 9999: has seats, but is no show" in result.output
+    assert result.output.splitlines()[-2:] == [
+        "FAIL",
+        "The import itself passed its audit, and is done: FAIL is about the whole database.",
+    ]

@@ -96,3 +96,16 @@ def test_the_command(dsn: str) -> None:
     result = CliRunner().invoke(app, ["seed", "--shows", "2", "--seats", "10", "--bookings", "7"])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("2 shows, 20 seats and 7 bookings made in ")
+    result = CliRunner().invoke(app, ["seed", "--bookings", "3"])
+    assert result.output.startswith("10 shows, 5,000 seats and 3 bookings made in ")
+    result = CliRunner().invoke(app, ["seed", "--shows", "2"])
+    assert result.output.startswith("2 shows, 1,000 seats and 0 bookings made in ")
+
+
+def test_the_help_says_how_much_is_made() -> None:
+    """Whoever asked for three bookings would wait for millions of seats."""
+    app = typer.Typer()
+    cli_data.register(app, lambda: contextlib.nullcontext(Settings()))
+    text = " ".join(CliRunner().invoke(app, ["seed", "--help"], env={"COLUMNS": "200"}).output.split())
+    for default in ("How many shows; 10 if left out", "500 if left out", "0 if left out"):
+        assert default in text

@@ -155,6 +155,15 @@ FORGOTTEN = """
     UPDATE bookings SET status = 'FAILED', reason = 'hold_expired', settled_at = clock_timestamp(), expires_at = NULL,
                         release_at = NULL WHERE id = '{cy}'"""
 
+OVERTAKEN_EARLY = """
+    UPDATE bookings SET status = 'FAILED', reason = 'hold_expired', created_at = now() - interval '10 min',
+                        settled_at = now() - interval '5 min', expires_at = NULL,
+                        release_at = now() - interval '1 s' WHERE id = '{cy}';
+    UPDATE seats s SET held_until = b.release_at FROM bookings b WHERE b.id = '{cy}' AND s.booking_id = b.id"""
+FOR_EVER = """
+    UPDATE bookings SET expires_at = 'infinity', release_at = 'infinity' WHERE id = '{cy}';
+    UPDATE seats SET held_until = 'infinity' WHERE booking_id = '{cy}'"""
+
 
 def one_from(source: str, target: str) -> str:
     """Move one in the counts, so that they follow what was done to the seats."""
@@ -233,12 +242,17 @@ FAULTS = [
             "ALTER TABLE bookings DROP CONSTRAINT bookings_seat_count; "
             "UPDATE bookings SET seat_count = 3 WHERE id = '{di}'"
         ),
-        "show {show} booking {di}: says 3 seats, and names 1",
+        "show {show} booking {di}: says its seats are 3, and names 1",
     ),
     (
         "amounts",
         "UPDATE bookings SET amount_cents = 999 WHERE id = '{ada}'",
         "show {show} booking {ada}: costs 999 cents, its seats 1000",
+    ),
+    (
+        "amounts",
+        "UPDATE bookings SET seats = '{{}}', conflicts = NULL WHERE id = '{di}'",
+        "show {show} booking {di}: costs 500 cents, its seats 0",
     ),
     (
         "expiries",
@@ -293,6 +307,27 @@ FAULTS = [
         "times",
         "UPDATE bookings SET settled_at = settled_at + interval '1 day' WHERE id = '{di}'",
         "show {show} booking {di}: was created ",
+    ),
+    ("times", OVERTAKEN_EARLY, "show {show} booking {cy}: was created "),
+    (
+        "times",
+        "UPDATE bookings SET created_at = '-infinity' WHERE id = '{ada}'",
+        "show {show} booking {ada}: was created -infinity",
+    ),
+    (
+        "times",
+        "UPDATE bookings SET confirmed_at = 'infinity', settled_at = 'infinity' WHERE id = '{ada}'",
+        "show {show} booking {ada}: was created ",
+    ),
+    ("times", FOR_EVER, "show {show} booking {cy}: was created "),
+    ("times", FOR_EVER, "show {show} seat A-4 booking {cy}: is held until infinity"),
+    ("times", "UPDATE shows SET start_time = 'infinity' WHERE id = {empty}", "show {empty}: starts infinity"),
+    ("times", "UPDATE shows SET end_time = 'infinity' WHERE id = {empty}", "show {empty}: starts "),
+    ("times", "UPDATE shows SET created_at = '-infinity' WHERE id = {empty}", "show {empty}: starts "),
+    (
+        "times",
+        "UPDATE inventory SET on_sale_at = 'infinity' WHERE show_id = {empty}",
+        "show {empty}: is on sale at infinity",
     ),
     (
         "reasons",
@@ -429,7 +464,7 @@ def run_cli(dsn: str, *arguments: str) -> tuple[int, str]:
 
     app = typer.Typer()
     cli_data.register(app, database)
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, arguments, env={"DATABASE_URL": dsn})
     return result.exit_code, result.output
 
 
@@ -452,3 +487,11 @@ def test_the_command_tells_by_its_exit_code(dsn: str) -> None:
     report = json.loads(output)
     assert (code, report["passed"]) == (1, False)
     assert report["rules"][0]["offences"][0]["show_id"] == 77
+
+
+def test_one_is_no_plural(dsn: str) -> None:
+    """`1 shows` would make people doubt the count, too."""
+    code, output = run_cli(dsn, "seed", "--shows", "1", "--seats", "1", "--bookings", "1")
+    assert (code, output.split(" made in ")[0]) == (0, "1 show, 1 seat and 1 booking")
+    _, output = run_cli(dsn, "verify")
+    assert output.splitlines()[-2].startswith("1 show and 1 seat verified in ")

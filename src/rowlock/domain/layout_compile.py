@@ -89,7 +89,7 @@ def _check_name(name: str, path: str) -> None:
     if len(name) > NAME_CHARS_MAX:
         raise LayoutError(path, f"At most {NAME_CHARS_MAX} characters, not {len(name)}")
     if _NAME.search(name) is None:
-        raise LayoutError(path, "Must not be empty or contain control characters")
+        raise LayoutError(path, "Must have no control characters, and no blank at either end")
 
 
 class _Compiler:

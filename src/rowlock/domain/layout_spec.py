@@ -25,7 +25,10 @@ PRICE_CENTS_MAX = 10**9  # Times 100,000 seats is still far below 2**53, which J
 
 # The same in Python's `re.search` and in ECMAScript, which OpenAPI prescribes. Python's `$` also matches before
 # a newline at the very end; the lookahead takes that back.
-NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
+TEXT_PATTERN = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$(?!\n)"  # not all blank
+# Names and labels are printed: nothing in them may turn or break a line, or hide at either end. Two that look alike on
+# a ticket should be alike.
+NAME_PATTERN = r"^(?!\s)[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+$(?<!\s)(?!\n)"
 COLOR_PATTERN = r"^#[0-9a-fA-F]{6}$(?!\n)"
 
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARS_MAX, pattern=NAME_PATTERN)]

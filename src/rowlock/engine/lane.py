@@ -175,12 +175,14 @@ class Lane:
         by_show: dict[int, list[Entry]] = {}
         for entry in left:
             by_show.setdefault(entry.command.show_id, []).append(entry)
+        crowded: list[Entry] = []
         for of_show in by_show.values():
-            crowded = await self._settle(of_show, self._decide_counts)
-            if crowded:  # to the end of the line: whoever has locked the seats they need is let through
-                telemetry.BATCH_RETRIES.labels("crowded").inc()
-                self._queue.extend(crowded)
-                await asyncio.sleep(RETRY_SECONDS_FIRST)
+            crowded += await self._settle(of_show, self._decide_counts)
+        if crowded:
+            telemetry.BATCH_RETRIES.labels("crowded").inc()
+            await asyncio.sleep(RETRY_SECONDS_FIRST)
+            # To the end of the line: whoever has locked the seats they need is let through.
+            self._queue.extend(crowded)
 
     async def _settle(
         self, entries: list[Entry], decide: Decide, doubt_since: float | None = None

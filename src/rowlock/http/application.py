@@ -88,7 +88,9 @@ def _limit(
 
     async def counts(request: Request[Caller, Any, Any]) -> bool:
         # Staff and services act for many: a shop's own server is not one customer.
-        return not request.user.is_staff and (not only_post or request.scope["method"] == "POST")
+        if request.user.is_staff or request.scope["method"] == "OPTIONS":
+            return False
+        return not only_post or request.scope["method"] == "POST"
 
     config = RateLimitConfig(
         ("minute", per_minute),

@@ -25,7 +25,7 @@ from rowlock.http.refusals import SUCCEEDED, refusal
 from rowlock.http.shows import Cursor, Limit, context_of
 from rowlock.http.tokens import unauthenticated
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
-from rowlock.operations.book import Booked, book
+from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_bookings import find_booking, list_bookings
@@ -91,7 +91,7 @@ async def create_at_show(
 
 async def _before_booking(request: ApiRequest) -> None:
     """What a guard would check, for a tenth of its cost: Litestar copies the route for each guard it asks."""
-    if request.user.user_id is None:
+    if request.user.user_id is None and request.scope["method"] != "OPTIONS":
         raise unauthenticated("Sign in first, or send a bearer token.")
     await check_query(request)
 
@@ -105,17 +105,22 @@ async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Res
     booked = await book(context, wanted, by=actor_of(caller), idempotency_key=idempotency_key_of(request))
     headers = {"Idempotency-Replayed": "true"} if booked.replayed else {}
     if booked.outcome not in SUCCEEDED or booked.booking is None:
-        raise await _refused(context, show_id, booked, headers)
+        raise await _refused(context, wanted, booked, headers)
     headers["Location"] = f"/api/bookings/{booked.booking.id}"
     return Response(booked.booking, status_code=201, headers=headers)
 
 
-async def _refused(context: Context, show_id: int, booked: Booked, headers: dict[str, str]) -> Problem:
+async def _refused(context: Context, wanted: BookRequest, booked: Booked, headers: dict[str, str]) -> Problem:
     if booked.outcome is Outcome.SHOW_NOT_FOUND:
-        raise NotFound(f"show {show_id}")
-    show = await find_show(context, show_id) if booked.outcome in _TERMS else None
+        raise NotFound(f"show {wanted.show_id}")
+    show = await find_show(context, wanted.show_id) if booked.outcome in _TERMS else None
     return refusal(
-        booked.outcome, booking=booked.booking, conflicts=booked.conflicts, show=show, headers=headers
+        booked.outcome,
+        booking=booked.booking,
+        conflicts=booked.conflicts,
+        show=show,
+        headers=headers,
+        field="seat_count" if wanted.seat_count else "seats",
     )
 
 

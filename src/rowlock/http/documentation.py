@@ -112,7 +112,7 @@ class KeyedOperation(Operation):
             description="1 to 255 printable ASCII characters of your own. The same key, user and show again: the first "
             "answer's status, the booking as it is now, and the header `Idempotency-Replayed: true`.",
             required=False,
-            schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[!-~]+$"),
+            schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[ -~]+$"),
         )
         self.parameters = [*(self.parameters or []), key]
 

@@ -190,7 +190,9 @@ def _pattern(text: str, field: str) -> str:
         return "must be three capital letters, as in ISO 4217, such as EUR"
     if field == "email":
         return "must be an e-mail address"
-    return "must not have control characters"
+    if "(?!\\s)" in text.replace("\\\\", "\\"):  # NAME_PATTERN
+        return "must not have control characters or hidden ones, nor a blank at either end"
+    return "must not be blank or have control characters"
 
 
 def _choices_at(type_: Any, path: str) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rowlock.domain.outcomes import Outcome
-from rowlock.http.problems import Code, Problem
+from rowlock.http.problems import Code, FieldError, Problem
 from rowlock.operations.views import BookingView, ShowView
 
 REFUSED: dict[Outcome, Code] = {
@@ -61,8 +61,9 @@ def refusal(
     show: ShowView | None = None,
     detail: str | None = None,
     headers: Mapping[str, str] | None = None,
+    field: str | None = None,
 ) -> Problem:
-    """The problem that tells an outcome. `show`: where its terms are the reason."""
+    """The problem that tells an outcome. `show`: where its terms are the reason; `field`: what asked for too much."""
     extra: dict[str, Any] = {}
     if conflicts:
         extra["conflicts"] = list(conflicts)
@@ -73,7 +74,10 @@ def refusal(
     if REFUSED[outcome] is Code.BUSY:
         extra["retry_after"] = 1
     words = detail or _detail(outcome, booking, conflicts, show)
-    return Problem(REFUSED[outcome], words, headers=headers, **extra)
+    errors = []
+    if outcome is Outcome.TOO_MANY_SEATS and field is not None and show is not None:
+        errors = [FieldError(field, f"must be at most {show.max_seats_per_booking} seats")]
+    return Problem(REFUSED[outcome], words, errors=errors, headers=headers, **extra)
 
 
 def _detail(

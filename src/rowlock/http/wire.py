@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from rowlock.domain.ids import SHOW_ID_MAX
 from rowlock.domain.layout_spec import (
     CATEGORIES_MAX,
-    NAME_PATTERN,
+    TEXT_PATTERN,
     Category,
     LayoutSpec,
     Name,
@@ -40,7 +40,9 @@ ShowId: TypeAlias = Annotated[
 ]
 AtLeastOne: TypeAlias = Annotated[int, Meta(ge=1)]
 UserId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=tokens.USER_ID_LENGTH_MAX)]
-Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TITLE_CHARS_MAX, pattern=NAME_PATTERN)]
+_YEARS_OF_INFINITY = (1, 9999)
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TITLE_CHARS_MAX, pattern=TEXT_PATTERN)]
 Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Label: TypeAlias = Name | Annotated[int, Meta(ge=0, le=SHOW_ID_MAX)]
 Labels: TypeAlias = Annotated[
@@ -315,11 +317,14 @@ def _utc(field: str, time: datetime | None) -> datetime | None:
 
 
 def to_utc(field: str, time: datetime) -> datetime:
-    """The same time in UTC. At the very ends of the calendar there is none."""
+    """The same time in UTC. Not at the ends of the calendar, which the driver takes for infinity."""
     try:
-        return time.astimezone(UTC)
+        utc = time.astimezone(UTC)
     except OverflowError:
-        raise invalid(field, "must lie between the years 1 and 9999 in UTC") from None
+        utc = None
+    if utc is None or utc.year in _YEARS_OF_INFINITY:
+        raise invalid(field, "must lie between the years 2 and 9998 in UTC")
+    return utc
 
 
 def _future(field: str, time: datetime, now: datetime) -> datetime:

@@ -61,7 +61,7 @@ RULES = (
     Rule("overdue", "no hold is overdue by more than two sweeps", SQL.overdue),
     Rule("settled_shows", "no booking of a cancelled and settled show is live", SQL.settled_shows),
     Rule("versions", "versions and sales fit what happened", SQL.versions),
-    Rule("times", "times are in order, and none is still to come", SQL.times),
+    Rule("times", "times are finite and in order, and none that has been is still to come", SQL.times),
     Rule("reasons", "reasons fit statuses", SQL.reasons),
     Rule("ids", "a booking's id names its show", SQL.ids),
 )
@@ -128,8 +128,42 @@ async def audit(
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Report:
     """Audit the shows `after` < id <= `until`, in the transaction that the connection is in."""
-    overdue_seconds = 2 * max(sweep_seconds, SWEEP_SECONDS_MIN)
     report = Report(0, 0, [Finding(rule, []) for rule in RULES])
+    await _audit_between(
+        connection, report, after, until, sweep_seconds=sweep_seconds, on_progress=on_progress
+    )
+    return report
+
+
+async def audit_shows(connection: asyncpg.Connection, ids: Sequence[int], *, sweep_seconds: float) -> Report:
+    """Audit some shows and no others, in the transaction that the connection is in."""
+    report = Report(0, 0, [Finding(rule, []) for rule in RULES])
+    for first, last in _runs(ids):
+        await _audit_between(connection, report, first - 1, last, sweep_seconds=sweep_seconds)
+    return report
+
+
+def _runs(ids: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and last of ids that follow each other without a gap."""
+    runs: list[tuple[int, int]] = []
+    for show_id in sorted(ids):
+        if runs and runs[-1][1] == show_id - 1:
+            runs[-1] = (runs[-1][0], show_id)
+        else:
+            runs.append((show_id, show_id))
+    return runs
+
+
+async def _audit_between(
+    connection: asyncpg.Connection,
+    report: Report,
+    after: int,
+    until: int,
+    *,
+    sweep_seconds: float,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> None:
+    overdue_seconds = 2 * max(sweep_seconds, SWEEP_SECONDS_MIN)
     while after < until:
         shows = await connection.fetch(SQL.next_shows, after, RANGE_SHOWS)
         taken = 0
@@ -145,7 +179,6 @@ async def audit(
         report.seats += seats
         on_progress(report.shows, report.seats)
         after = stop
-    return report
 
 
 async def _audit_range(

@@ -49,12 +49,47 @@ async def check(dsn: str, variable: str) -> None:
 
 
 async def check_schema(dsn: str, variable: str) -> None:
-    """Raises `DatabaseError` if the schema isn't the one this Rowlock was written for."""
-    found, needed = await migrate.current(dsn), migrate.head()
+    """Raises `DatabaseError` if the schema isn't the one this Rowlock was written for, or is not open to us."""
+    needed = migrate.head()
+    try:
+        found = await migrate.current(dsn)
+        missing = [] if found != needed else await _missing_privileges(dsn)
+    except (asyncpg.PostgresError, OSError) as cause:
+        raise DatabaseError(
+            f"{variable}: PostgreSQL at {_where(dsn)} refuses us: {_line(str(cause))}"
+        ) from None
     if found != needed:
         raise DatabaseError(
             f"{variable}: the database's schema is {found or 'missing'}, this Rowlock needs {needed}: run `rowlock migrate`"
         )
+    if missing:
+        raise DatabaseError(f"{variable}: its role lacks privileges: {', '.join(missing)}")
+
+
+# What a server does with each table; docs/configuration.md has the statements that grant it.
+_PRIVILEGES = {
+    "shows": "SELECT, INSERT, UPDATE",
+    "inventory": "SELECT, INSERT, UPDATE",
+    "seats": "SELECT, INSERT, UPDATE",
+    "bookings": "SELECT, INSERT, UPDATE, DELETE",
+    "secrets": "SELECT",
+}
+
+
+async def _missing_privileges(dsn: str) -> list[str]:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX, statement_cache_size=0)
+    try:
+        missing = [
+            f"{privilege} on {table}"
+            for table, privileges in _PRIVILEGES.items()
+            for privilege in privileges.split(", ")
+            if not await connection.fetchval("SELECT has_table_privilege($1, $2)", table, privilege)
+        ]
+        if not await connection.fetchval("SELECT has_sequence_privilege('show_ids', 'USAGE')"):
+            missing.append("USAGE on show_ids")
+        return missing
+    finally:
+        await connection.close()
 
 
 async def upgrade(dsn: str, variable: str) -> str:

@@ -39,9 +39,10 @@ LIMIT $1::integer
 -- name: prune_failed
 -- Failed attempts older than they are kept for, some at a time. $1: days. $2: how many.
 -- They are found by when they were made, which is never after they were settled: bookings_by_status has that.
+-- History that was brought over is kept: it would be gone seconds after the import.
 WITH old AS (
     SELECT show_id, id FROM bookings
-    WHERE status COLLATE "C" = 'FAILED' AND release_at IS NULL
+    WHERE status COLLATE "C" = 'FAILED' AND release_at IS NULL AND import_id IS NULL
       AND created_at < now() - make_interval(secs => $1::float8 * 86400)
       AND settled_at < now() - make_interval(secs => $1::float8 * 86400)
     ORDER BY created_at, id

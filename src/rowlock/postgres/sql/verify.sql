@@ -111,7 +111,7 @@ FROM (
         AS c ON c.show_id = l.show_id
     WHERE coalesce(c.found, 0) < l.total
     UNION ALL
-    SELECT i.show_id, NULL, format('says it has %s seats, its layout has %s', i.total, l.total)
+    SELECT i.show_id, NULL, format('says its seats are %s, its layout has %s', i.total, l.total)
     FROM inventory i JOIN layout l ON l.show_id = i.show_id
     WHERE i.total <> l.total
 ) AS broken
@@ -136,7 +136,8 @@ WHERE b.show_id > $1 AND b.show_id <= $2
 ORDER BY b.show_id, b.id LIMIT $3::integer
 
 -- name: amounts
--- A booking whose amount is not the sum of its seats' prices. Those with seats outside the layout have no sum.
+-- A booking whose amount is not the sum of its seats' prices. Without seats it is 0; those with
+-- seats outside the layout have no sum.
 -- $4–$6: show ids, a byte for each seat of the layout that tells its category, and the categories' prices.
 WITH layout AS MATERIALIZED (
     SELECT l.show_id, l.category_of, l.prices::bigint[] AS prices
@@ -147,10 +148,10 @@ SELECT b.show_id, NULL::integer AS seat_no, b.id AS booking_id,
 FROM layout l
 JOIN bookings b ON b.show_id = l.show_id
 CROSS JOIN LATERAL (
-    SELECT sum(CASE WHEN n BETWEEN 0 AND length(l.category_of) - 1
-               THEN l.prices[1 + get_byte(l.category_of, n)] END) AS amount
+    SELECT coalesce(sum(CASE WHEN n BETWEEN 0 AND length(l.category_of) - 1
+                        THEN l.prices[1 + get_byte(l.category_of, n)] END), 0) AS amount
     FROM unnest(b.seats) AS n
-    HAVING bool_and(n BETWEEN 0 AND length(l.category_of) - 1)
+    HAVING coalesce(bool_and(n BETWEEN 0 AND length(l.category_of) - 1), true)
 ) AS a
 WHERE b.show_id > $1 AND b.show_id <= $2 AND b.amount_cents <> a.amount
 ORDER BY b.show_id, b.id LIMIT $3::integer
@@ -215,20 +216,39 @@ WHERE i.show_id > $1 AND i.show_id <= $2
 ORDER BY i.show_id LIMIT $3::integer
 
 -- name: times
--- A booking whose times are out of order, missing, or still to come (a minute is left for clocks of two servers).
-SELECT b.show_id, NULL::integer AS seat_no, b.id AS booking_id,
-       format('was created %s, confirmed %s, settled %s, expires %s', b.created_at, b.confirmed_at, b.settled_at,
-              b.expires_at) AS what,
-       count(*) OVER () AS total
-FROM bookings b
-WHERE b.show_id > $1 AND b.show_id <= $2
-  AND (b.confirmed_at < b.created_at OR b.settled_at < b.confirmed_at OR b.settled_at < b.created_at
-       OR b.expires_at <= b.created_at
-       OR (b.status = 'CONFIRMED' AND b.settled_at <> b.confirmed_at)
-       OR (b.settled_at IS NULL) <> (b.status = 'PENDING')
-       OR (b.confirmed_at IS NOT NULL) <> (b.status IN ('CONFIRMED', 'CANCELLED'))
-       OR greatest(b.created_at, b.settled_at) > clock_timestamp() + interval '1 minute')
-ORDER BY b.show_id, b.id LIMIT $3::integer
+-- A booking whose times are out of order, missing, or still to come (a minute is left for clocks of two servers); any
+-- time that is infinite. A hold that failed by its expiry had expired by then.
+SELECT show_id, seat_no, booking_id, what, count(*) OVER () AS total
+FROM (
+    SELECT b.show_id, NULL::integer AS seat_no, b.id AS booking_id,
+           format('was created %s, confirmed %s, settled %s, expires %s, frees its seats %s', b.created_at,
+                  b.confirmed_at, b.settled_at, b.expires_at, b.release_at) AS what
+    FROM bookings b
+    WHERE b.show_id > $1 AND b.show_id <= $2
+      AND (b.confirmed_at < b.created_at OR b.settled_at < b.confirmed_at OR b.settled_at < b.created_at
+           OR b.expires_at <= b.created_at
+           OR (b.status = 'CONFIRMED' AND b.settled_at <> b.confirmed_at)
+           OR (b.settled_at IS NULL) <> (b.status = 'PENDING')
+           OR (b.confirmed_at IS NOT NULL) <> (b.status IN ('CONFIRMED', 'CANCELLED'))
+           OR (b.reason = 'hold_expired' AND b.release_at > b.settled_at)
+           OR greatest(b.created_at, b.settled_at) > clock_timestamp() + interval '1 minute'
+           OR NOT isfinite(b.created_at) OR NOT isfinite(b.expires_at) OR NOT isfinite(b.confirmed_at)
+           OR NOT isfinite(b.settled_at) OR NOT isfinite(b.release_at))
+    UNION ALL
+    SELECT s.show_id, s.seat_no, s.booking_id, 'is held until ' || s.held_until
+    FROM seats s
+    WHERE s.show_id > $1 AND s.show_id <= $2 AND NOT isfinite(s.held_until)
+    UNION ALL
+    SELECT s.id, NULL, NULL, format('starts %s, ends %s, was created %s', s.start_time, s.end_time, s.created_at)
+    FROM shows s
+    WHERE s.id > $1 AND s.id <= $2
+      AND (NOT isfinite(s.start_time) OR NOT isfinite(s.end_time) OR NOT isfinite(s.created_at))
+    UNION ALL
+    SELECT i.show_id, NULL, NULL, 'is on sale at ' || i.on_sale_at
+    FROM inventory i
+    WHERE i.show_id > $1 AND i.show_id <= $2 AND NOT isfinite(i.on_sale_at)
+) AS broken
+ORDER BY show_id, seat_no, booking_id LIMIT $3::integer
 
 -- name: reasons
 -- A booking whose reason does not go with its status, or with how it began.
@@ -253,7 +273,7 @@ ORDER BY b.show_id, b.id LIMIT $3::integer
 -- name: seat_counts
 -- A booking that says it has another number of seats than it names. One that failed for want of seats names none.
 SELECT b.show_id, NULL::integer AS seat_no, b.id AS booking_id,
-       format('says %s seats, and names %s', b.seat_count, cardinality(b.seats)) AS what, count(*) OVER () AS total
+       format('says its seats are %s, and names %s', b.seat_count, cardinality(b.seats)) AS what, count(*) OVER () AS total
 FROM bookings b
 WHERE b.show_id > $1 AND b.show_id <= $2
   AND (b.seat_count < 1
