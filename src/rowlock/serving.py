@@ -148,7 +148,7 @@ def _serve_here(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http="rowlock.protocol:Protocol",
         ws="none",
         lifespan="on",
         interface="asgi3",

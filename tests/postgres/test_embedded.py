@@ -90,6 +90,19 @@ def test_data_is_kept_and_nothing_runs_after(folder: Path) -> None:
     assert left_behind(folder) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process's environment as files")
+def test_no_secret_of_ours_is_in_its_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another account could read the key that signs tokens, and be anyone."""
+    monkeypatch.setenv("ROWLOCK_SECRET_KEY", "not for the database")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nor this")
+    monkeypatch.setenv("TZ", "UTC")
+    with EmbeddedPostgres(folder):
+        environment = Path(f"/proc/{postmaster(folder)}/environ").read_bytes().split(b"\0")
+    names = {line.partition(b"=")[0].decode() for line in environment if line}
+    assert {"PATH", "TZ", "LC_ALL", "HOME"} <= names
+    assert names <= {"PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LC_ALL", "HOME"}
+
+
 def test_only_a_private_socket_is_listened_on(folder: Path) -> None:
     """No port is opened, and no other account can enter the folder."""
     with EmbeddedPostgres(folder) as server:

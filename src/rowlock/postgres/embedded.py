@@ -53,6 +53,7 @@ _PID_FILE_SOCKET_LINE = 4  # of postmaster.pid, see PostgreSQL's src/include/uti
 _PID_FILE_STATUS_LINE = 7
 
 _SHORT_FOLDER = Path("/tmp/rowlock-pg-")  # noqa: S108 (mkdtemp adds random letters, and makes it private)
+_ENVIRONMENT_KEPT = ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH")  # where programs, time and libraries are
 _BIN_DIRS = {18: "pginstall18/bin", 16: "pginstall/bin"}  # in the wheel
 
 log = structlog.get_logger(__name__)
@@ -340,10 +341,9 @@ class EmbeddedPostgres:
                 accounts.let_read(libraries)
 
     def _environment(self) -> dict[str, str]:
-        """What PostgreSQL's programs see: none of the PG* and LC_* of the person who starts Rowlock."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))
-        }
+        """What PostgreSQL's programs see: what they need, by name. Nothing secret, which another account could read then,
+        and none of the PG* and LC_* of the person who starts Rowlock."""
+        kept = {name: os.environ[name] for name in _ENVIRONMENT_KEPT if name in os.environ}
         return {**kept, "LC_ALL": "C", "HOME": str(self.root)}
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:

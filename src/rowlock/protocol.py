@@ -1,0 +1,299 @@
+"""The protocol: what a connection may ask of us before any of the application runs. uvicorn's own, with bounds.
+
+1. A header block, or anything else that the parser must gather before it can say what it is, has a size.
+2. Whoever has begun something must go on: headers have a deadline, a body must come, an answer must be taken. Nothing
+   is asked of those who wait for us: an answer under way, a stream that is quiet, or reading that we have paused.
+3. A refusal is an answer as any other (http/observing.py). It never overtakes or cuts one that is due before it.
+
+A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
+stored and sets itself anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl, service_unavailable
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from rowlock.http.observing import Observing
+from rowlock.http.problems import Code, Problem
+from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
+
+HEADERS_BYTES_MAX = 65_536  # with the request line; browsers and proxies send 8 to 16 KiB at most
+HEADERS_MAX = 100  # browsers send some 20, and proxies add some
+HEADERS_SECONDS_MAX = 15  # from the connection's opening, or a further request's first byte, to their end
+BODY_PAUSE_SECONDS_MAX = 30  # between two pieces of a body: a phone in a tunnel, not a sender who has gone
+BODY_SECONDS_MAX = 300  # for the whole of it: 1 MiB, the largest that is taken, at 3.5 kB/s
+WRITE_PAUSE_SECONDS_MAX = 30  # without a byte taken of an answer that fills the buffers: as for bodies
+LINGER_SECONDS = 2  # to take in what is still on its way; closing on it would reset the refusal away
+RETRY_AFTER_SECONDS = 1  # connections come and go by the second
+
+_NEVER = float("inf")
+
+
+class _Reading(Enum):
+    """What is being read of the connection."""
+
+    NOTHING = auto()  # the last request is complete, and not a byte of another has come
+    HEADERS = auto()
+    BODY = auto()
+
+
+class _Refused(Exception):  # noqa: N818 (it is no error of ours)
+    """Tells the parser to stop; what to answer is in `Protocol._refusal` by then."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's, and when reading was last taken up again: nobody is late while we don't read."""
+
+    resumed_at = 0.0
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.resumed_at = asyncio.get_running_loop().time()
+        super().resume_reading()
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    flow: _Flow
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for headers."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._reading = _Reading.HEADERS
+        self._began_at = self._moved_at = self.loop.time()  # what is being read; its last piece
+        self._piece_bytes = 0  # of what came last
+        self._unparsed_bytes = 0  # at most this much has come since the parser last got somewhere
+        self._refusal: Problem | None = None
+        self._ending = False  # whatever comes now is dropped
+        self._unsent_bytes = -1  # when last looked at
+        self._unsent_since = 0.0
+        self._timer = self.loop.call_later(HEADERS_SECONDS_MAX, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave nothing behind."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within bounds."""
+        if self._ending:
+            return
+        self._moved_at = self.loop.time()
+        if self._reading is _Reading.NOTHING:
+            self._reading = _Reading.HEADERS
+            self._began_at = self._moved_at
+        self._piece_bytes = len(data)
+        self._unparsed_bytes += self._piece_bytes
+        super().data_received(data)
+        if self._unparsed_bytes > HEADERS_BYTES_MAX and not self._ending:
+            self._refuse(self._too_large())
+
+    def on_message_begin(self) -> None:
+        """A request's first byte, which may have come together with the last one's end."""
+        super().on_message_begin()
+        if self._reading is _Reading.NOTHING:
+            self._reading = _Reading.HEADERS
+            self._began_at = self._moved_at
+
+    def on_headers_complete(self) -> None:
+        """Let the application begin, unless there is too much of them."""
+        if len(self.headers) > HEADERS_MAX:
+            self._refusal = _problem(431, f"A request may have {HEADERS_MAX} headers.")
+            raise _Refused
+        # They are added up only where they may be too large: those of an ordinary request can't be.
+        if self._unparsed_bytes > HEADERS_BYTES_MAX or self._piece_bytes > HEADERS_BYTES_MAX:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > HEADERS_BYTES_MAX:
+                self._refusal = self._too_large()
+                raise _Refused
+        super().on_headers_complete()
+        self.headers = []  # what follows a chunked body is no header of the request
+        self._reading = _Reading.BODY
+        self._began_at = self._moved_at
+        self._unparsed_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Progress."""
+        super().on_body(body)
+        self._unparsed_bytes = 0
+
+    def on_message_complete(self) -> None:
+        """Nothing is asked of the client until it begins another."""
+        super().on_message_complete()
+        self._reading = _Reading.NOTHING
+        self._unparsed_bytes = 0
+
+    def _too_large(self) -> Problem:
+        if self._reading is _Reading.BODY:
+            return _problem(400, "The body's chunks are mostly something else.")
+        if len(getattr(self, "url", b"")) > HEADERS_BYTES_MAX // 2:
+            return _problem(414, "The address is too long.")
+        return _problem(431, f"A request's headers may have {HEADERS_BYTES_MAX // 1024} KiB.")
+
+    # --- deadlines ---------------------------------------------------------------------------------------------
+
+    def resume_writing(self) -> None:
+        """Progress."""
+        self._unsent_bytes = -1
+        super().resume_writing()
+
+    def _look(self) -> None:
+        """Act if anything is overdue, and look again when the next thing may be."""
+        now = self.loop.time()
+        to_send = self._seconds_to_send(now)
+        if to_send <= 0:
+            self.transport.abort()
+            return
+        to_read = self._seconds_to_read(now)
+        if to_read <= 0:
+            if self._ending or (not self._unparsed_bytes and self._reading is _Reading.HEADERS):
+                self.transport.close()  # a browser that opened it in advance would take a 408 for an answer
+            else:
+                self._refuse(_problem(408, "The request did not come to its end in time."))
+            self._timer.cancel()
+            to_read = LINGER_SECONDS
+        self._timer = self.loop.call_later(min(HEADERS_SECONDS_MAX, to_read, to_send), self._look)
+
+    def _seconds_to_send(self, now: float) -> float:
+        """How long the client may still leave what is to be sent where it is."""
+        if not (self.flow.write_paused or self.transport.is_closing()):
+            return _NEVER
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self._unsent_since = now
+        return self._unsent_since + WRITE_PAUSE_SECONDS_MAX - now
+
+    def _seconds_to_read(self, now: float) -> float:
+        """How long the client may still take for what it has begun."""
+        if self.transport.is_closing():
+            return _NEVER
+        if self._ending:
+            return self._began_at + LINGER_SECONDS - now
+        if self._reading is _Reading.HEADERS:
+            under_way = self.cycle is not None and not self.cycle.response_complete
+            return _NEVER if under_way else self._began_at + HEADERS_SECONDS_MAX - now
+        if self._reading is _Reading.BODY and not (
+            self.flow.read_paused or self.pipeline or self.cycle.waiting_for_100_continue
+        ):
+            began_at = max(self._began_at, self.flow.resumed_at)
+            moved_at = max(self._moved_at, self.flow.resumed_at)
+            return min(began_at + BODY_SECONDS_MAX, moved_at + BODY_PAUSE_SECONDS_MAX) - now
+        return _NEVER
+
+    # --- refusing ----------------------------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's word for whatever its parser refuses, and by `_Refused` for what we do."""
+        self._refuse(self._refusal or _problem(400, msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Take no more of this connection. Say why, where that can't be taken for another request's answer."""
+        self._ending = True
+        self._unset_keepalive_if_required()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if (
+                self._reading is not _Reading.BODY
+            ):  # a later request is at fault: those before it are answered
+                cycle.keep_alive = False
+                self._began_at = _NEVER
+                return
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+            cycle.disconnected = True  # this is its answer; the application's would be a second
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
+        elif self._reading is _Reading.BODY:  # it is answered already
+            self.transport.close()
+            return
+        self.transport.write(self._answer(problem))
+        self.transport.write_eof()
+        self._began_at = self.loop.time()
+        self._timer.cancel()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self._look)
+
+    def _answer(self, problem: Problem) -> bytes:
+        """A refusal's bytes, with all that every answer bears."""
+        messages: list[Any] = []
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        async def receive() -> Any:
+            raise AssertionError("a refusal reads nothing")
+
+        scope: Any = getattr(self, "scope", None) or {"headers": []}
+        scope = {"type": "http", "method": "", "headers": scope["headers"], "state": {}}
+        answering = Observing(_Refusing(problem), {})(scope, receive, send)
+        with contextlib.suppress(StopIteration):
+            contextvars.copy_context().run(answering.send, None)  # it waits for nothing, so one step is all
+        start, body = messages
+        lines = [STATUS_LINE[start["status"]]]
+        for name, value in [*self.server_state.default_headers, *start["headers"]]:
+            lines.append(name + b": " + value + b"\r\n")
+        return b"".join([*lines, b"\r\n", body["body"]])
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        super()._start_asgi_task(cycle, _BUSY if app is service_unavailable else app)
+
+
+class _Refusing:
+    """An application that knows one answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        content = ProblemBody(
+            type=f"urn:rowlock:problem:{problem.code}",
+            title=TITLES[problem.code],
+            status=problem.status,
+            detail=problem.detail,
+            code=problem.code,
+            **problem.extra,
+        )
+        self._status = problem.status
+        self._body = msgspec.json.encode(content)
+        self._headers = [
+            (b"content-type", PROBLEM_JSON.encode()),
+            (b"content-length", str(len(self._body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+            *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+        ]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer."""
+        await send({"type": "http.response.start", "status": self._status, "headers": list(self._headers)})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def _problem(status: int, detail: str) -> Problem:
+    problem = Problem(Code.INVALID_REQUEST, detail)
+    problem.status = status  # HTTP has words of its own for these, and nobody goes by them
+    return problem
+
+
+_BUSY: Any = Observing(
+    _Refusing(
+        Problem(
+            Code.BUSY,
+            "More connections are open than can be served.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    ),
+    {},
+)

@@ -1,0 +1,333 @@
+"""The bounds of a connection, by real sockets: strangers can't fill memory or places, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import uvicorn
+
+from rowlock import protocol
+from tests.end_to_end.conftest import Server
+
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+KEPT_SECONDS = 0.6  # what the deadlines are here; far more than a loaded machine's hiccups
+MIB = 1_048_576
+Start = Callable[..., Awaitable[int]]
+
+
+class Answer:
+    """One answer, taken apart."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        first, *lines = head.decode().split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        self.body = body
+
+    def assert_problem(self, status: int, code: str = "invalid_request") -> None:
+        """It is a refusal like all others."""
+        assert self.status == status
+        assert self.headers["content-type"] == "application/problem+json"
+        assert self.headers["x-content-type-options"] == "nosniff"
+        assert self.headers["x-request-id"]
+        assert self.headers["connection"] == "close"
+        problem = json.loads(self.body)
+        assert (problem["status"], problem["code"]) == (status, code)
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Send what the server may refuse while it comes."""
+        with contextlib.suppress(ConnectionError, RuntimeError):  # uvloop's word for a closed transport
+            self.writer.write(data)
+            await self.writer.drain()
+
+    async def answer(self) -> Answer:
+        """The next answer."""
+        async with asyncio.timeout(20):
+            head = (await self.reader.readuntil(b"\r\n\r\n"))[:-4]
+            length = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
+            return Answer(head, await self.reader.readexactly(int(length[0].split()[1])))
+
+    async def assert_closed(self) -> None:
+        """Nothing more comes."""
+        async with asyncio.timeout(20):
+            with contextlib.suppress(ConnectionError):
+                assert await self.reader.read() == b""
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Client]:
+    """A connection that is closed in the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Paths that behave as ours do, or worse."""
+    if scope["path"] == "/body":
+        while (await receive()).get("more_body"):
+            pass
+    if scope["path"] == "/slow":
+        await asyncio.sleep(3 * KEPT_SECONDS)
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await asyncio.sleep(4 * KEPT_SECONDS)
+        await send({"type": "http.response.body", "body": b"last"})
+        return
+    content = b"x" * 32 * MIB if scope["path"] == "/large" else scope["path"].encode()
+    headers = [(b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Serves `app` in this process, as serving.py would."""
+    running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+
+    async def started(**options: Any) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app, http="rowlock.protocol:Protocol", ws="none", lifespan="off", log_config=None, **options
+        )
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        running.append((server, asyncio.create_task(server.serve([listener]))))
+        while not server.started:  # noqa: ASYNC110 (uvicorn tells it by an attribute only)
+            await asyncio.sleep(0.01)
+        return int(listener.getsockname()[1])
+
+    yield started
+    for server, task in running:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a test can wait for."""
+    for name in ("HEADERS_SECONDS_MAX", "BODY_PAUSE_SECONDS_MAX", "WRITE_PAUSE_SECONDS_MAX"):
+        monkeypatch.setattr(protocol, name, KEPT_SECONDS)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
+
+
+# --- sizes, of a real server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(dsn: str, tmp_path: Path) -> Iterator[Server]:
+    """`rowlock serve`."""
+    server = Server(dsn, tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("begin", "again", "status"),
+    [
+        (GET + b"X-Endless: ", b"y" * MIB, 431),
+        (GET, b"X-Many: yyyyyyyyyyyyyyyyyyyyyyy\r\n" * 30_000, 431),
+        (b"GET /", b"y" * MIB, 414),
+        (b"", b"\r\n" * (MIB // 2), 431),
+        (GET + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: ", b"y" * MIB, 0),
+    ],
+    ids=["one header", "many headers", "address", "empty lines", "trailer"],
+)
+async def test_endless_headers_fill_no_memory(real: Server, begin: bytes, again: bytes, status: int) -> None:
+    """Anyone could take the server's memory, and its time, with one connection."""
+    await real.ready()
+    process = psutil.Process(real.process.pid)
+    before = process.memory_info().rss
+    async with connected(real.port) as client:
+        await client.send(begin)
+        for _ in range(30):
+            await client.send(again)
+        if status:
+            (await client.answer()).assert_problem(status)
+    assert process.memory_info().rss - before < 20 * MIB
+    async with connected(real.port) as client:
+        await client.send(GET + b"\r\n")
+        assert (await client.answer()).status == 200
+
+
+async def test_large_headers_in_one_piece(start: Start) -> None:
+    """A bound that counts only what is unfinished would be no bound."""
+    port = await start()
+    for headers, status in (
+        (b"X-A: " + b"y" * 70_000 + b"\r\n", 431),
+        (b"X-A: y\r\n" * 100, 431),
+        (b"X-A: y\r\n" * 99, 200),
+        (b"X-A: " + b"y" * 60_000 + b"\r\n", 200),
+    ):
+        async with connected(port) as client:
+            await client.send(GET + headers + b"\r\n")
+            assert (await client.answer()).status == status
+
+
+async def test_what_is_no_http_is_told_so(start: Start) -> None:
+    """A caller could not name the request when asking for help."""
+    async with connected(await start()) as client:
+        await client.send(b"GET / HTTP/1.1\r\nX-Request-Id: mine\r\nHost: x\r\nBad Header: x\r\n\r\n")
+        answer = await client.answer()
+        answer.assert_problem(400)
+        assert answer.headers["x-request-id"] == "mine"
+        await client.assert_closed()
+
+
+async def test_too_many_connections_are_told_so(start: Start) -> None:
+    """Clients would not know that asking again helps."""
+    async with connected(await start(limit_concurrency=1)) as client:
+        await client.send(GET + b"X-Request-Id: mine\r\n\r\n")
+        answer = await client.answer()
+        answer.assert_problem(503, "busy")
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["x-request-id"] == "mine"
+
+
+# --- deadlines -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_hurried")
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (GET, 408),
+        (b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 408),
+        (b"POST /at-once HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 200),
+    ],
+    ids=["silence", "half the headers", "half a body", "half a body that nobody awaits"],
+)
+async def test_who_does_not_go_on_is_closed(start: Start, sent: bytes, status: int | None) -> None:
+    """Ten thousand such connections would shut everybody else out."""
+    async with connected(await start()) as client:
+        await client.send(sent)
+        if status == 408:
+            (await client.answer()).assert_problem(408)
+        elif status:
+            assert (await client.answer()).status == status
+        await client.assert_closed()
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_a_dripping_header_is_no_progress(start: Start) -> None:
+    """A byte a second would hold a place for ever."""
+    async with connected(await start()) as client:
+        await client.send(GET + b"\r\n")
+        assert (await client.answer()).status == 200
+        dripping = asyncio.create_task(drip(client))
+        (await client.answer()).assert_problem(408)
+        dripping.cancel()
+
+
+async def drip(client: Client) -> None:
+    """One byte after the other."""
+    while True:
+        await client.send(b"G" if client.reader.at_eof() else b"\r\n")
+        await asyncio.sleep(KEPT_SECONDS / 6)
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_a_slow_body_that_comes_is_taken(start: Start) -> None:
+    """A phone with a bad line could never book."""
+    async with connected(await start()) as client:
+        await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(KEPT_SECONDS / 4)
+            await client.send(b"x")
+        assert (await client.answer()).status == 200
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_an_answer_that_nobody_takes_is_dropped(start: Start) -> None:
+    """Answers would pile up in memory until the machine has none."""
+    port = await start()
+    for more in (b"\r\n", b"Connection: close\r\n\r\n"):
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", port))
+            deaf.send(b"GET /large HTTP/1.1\r\nHost: x\r\n" + more)
+            async with asyncio.timeout(20):
+                while established(port):  # noqa: ASYNC110 (the kernel tells only who asks)
+                    await asyncio.sleep(0.05)
+
+
+def established(port: int) -> list[Any]:
+    """The server's ends of its connections."""
+    return [
+        connection
+        for connection in psutil.Process().net_connections("tcp")
+        if connection.laddr.port == port and connection.status != psutil.CONN_LISTEN
+    ]
+
+
+# --- who must not notice -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_a_quiet_stream_goes_on(start: Start) -> None:
+    """Seat maps would stop to be live whenever nothing is sold."""
+    async with connected(await start()) as client:
+        await client.send(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert (await client.reader.read()).endswith(b"4\r\nlast\r\n0\r\n\r\n")
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_a_slow_answer_is_waited_for(start: Start) -> None:
+    """A booking that waits its turn would look like a broken connection, and the next one's start likewise."""
+    async with connected(await start()) as client:
+        await client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /next HT")
+        assert (await client.answer()).body == b"/slow"
+        await client.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_keep_alive_is_longer_than_the_deadlines(start: Start) -> None:
+    """Proxies would send into connections that are being closed."""
+    async with connected(await start(timeout_keep_alive=65)) as client:
+        for _ in range(3):
+            await client.send(GET + b"\r\n")
+            assert (await client.answer()).status == 200
+            await asyncio.sleep(2 * KEPT_SECONDS)
+
+
+async def test_pipelining(start: Start) -> None:
+    """Large bodies and many requests at once would be taken for large headers."""
+    port = await start()
+    body = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"y" * 200_000
+    async with connected(port) as client:
+        await client.send((GET + b"\r\n") * 3000 + (body + GET + b"\r\n") * 3)
+        for number in range(3006):
+            assert (await client.answer()).status == 200, number
+
+
+async def test_a_refusal_never_takes_another_answers_place(start: Start) -> None:
+    """A booking that was made would be told as refused."""
+    async with connected(await start()) as client:
+        await client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nrubbish\r\n\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (200, b"/slow")
+        await client.assert_closed()
