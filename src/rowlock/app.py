@@ -18,6 +18,7 @@ from rowlock.operations.find_shows import list_shows
 from rowlock.operations.seats import availability, plan_of
 from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
+from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
 from rowlock.workers.loop import Loop
 from rowlock.workers.sweeper import Sweeper
@@ -125,7 +126,13 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
         telemetry.POOL_CONNECTIONS.labels("used").set(context.pool.get_size() - idle)
         return False
 
-    loops = [Loop("gauges", measure, GAUGE_SECONDS)]
+    async def look_after_maps() -> bool:
+        await context.maps.check()
+        context.live.forget()
+        context.maps.drop_idle()
+        return False
+
+    loops = [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
     if settings.sweeper:
         loops.append(_sweeping(context, settings))
     return loops

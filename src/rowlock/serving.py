@@ -38,9 +38,7 @@ from rowlock.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BACKLOG = 2048  # connections that a stampede may open before the server comes round; the kernel caps it at somaxconn
-CONNECTIONS_MAX = (
-    10_000  # of a process: each costs some 10 kB and a descriptor; above it callers get 503 at once
-)
+CONNECTIONS_MAX = 12_000  # of a process: each costs some 10 kB and a descriptor; above it callers get 503 at once  # more than may watch live maps (http/live.py), so that whoever books gets in
 KEEP_ALIVE_SECONDS = (
     65  # longer than the 60 of nginx and most load balancers, so that they close first, not we
 )
@@ -117,11 +115,21 @@ def ignore_signals() -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, told when it is ready, and ended by any of our signals, however often they come."""
+    """uvicorn's server, told when it is ready, and ended by any of our signals, however often they come.
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], signals: Sequence[int]) -> None:
+    `on_ending` is called when the end begins: it must end the answers that would never end by themselves.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], None],
+        on_ending: Callable[[], None],
+        signals: Sequence[int],
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_ending = on_ending
         self._signals = signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -129,6 +137,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, wait for what is in hand, and end."""
+        self._on_ending()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -145,6 +158,8 @@ def _serve_here(
     app: Any, listener: socket.socket, on_ready: Callable[[], None], signals: Sequence[int] = SIGNALS
 ) -> bool:
     """Serve in this process; False if the application could not start."""
+    from rowlock.http.live import end_streams
+
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -160,7 +175,7 @@ def _serve_here(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
-    server = _Server(config, on_ready, signals)
+    server = _Server(config, on_ready, lambda: end_streams(app), signals)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=[listener]))

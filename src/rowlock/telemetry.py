@@ -62,6 +62,13 @@ BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run ag
 LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
 HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
 BOOKINGS_PRUNED = Counter("rowlock_bookings_pruned_total", "Old FAILED bookings that were removed.")
+MAP_RELOADS = Counter(
+    "rowlock_map_reloads_total", "Seat maps read anew because the change feed had a gap.", ["cause"]
+)
+FEED_CHANGES = Counter(
+    "rowlock_feed_changes_total", "Changes of shows sent to and heard from others.", ["way"]
+)
+LIVE_READERS = Gauge("rowlock_live_readers", "Readers of live seat maps.", multiprocess_mode="livesum")
 POOL_CONNECTIONS = Gauge(
     "rowlock_pool_connections",
     "Connections to PostgreSQL: state is idle or used.",

@@ -156,7 +156,7 @@ async def test_a_hold_that_lapses_while_counting_keeps_nobody_waiting(
     async def late(self: Batch, show_id: int, now: datetime | None = None) -> bytearray:
         nonlocal looks
         looks += 1
-        if looks == 2:  # under the inventory row, after the clock was read
+        if looks == 1:  # under the inventory row, after the clock was read
             await asyncio.sleep(1.1)
         return await look(self, show_id, now)
 
@@ -212,7 +212,7 @@ async def test_locked_seats_keep_only_those_waiting_who_need_them(dsn: str) -> N
         async with blocker.transaction():
             await blocker.fetch("SELECT FROM seats WHERE show_id = $1 AND seat_no = 1 FOR UPDATE", show)
             async with context.pool.acquire() as connection:
-                batch = Batch(connection, Database(dsn), 120)
+                batch = Batch(connection, Database(dsn), 120, lambda _: None)
                 four, two, one = (
                     Book(show, booking_id(show, n), "ada", (), 0, wanted_count=n) for n in (4, 2, 1)
                 )

@@ -25,7 +25,8 @@ from tests.conftest import on_database, run_sql
 
 pytestmark = pytest.mark.anyio
 
-BATCH, BOOKINGS, SHOWS, PLANS = load("batch"), load("bookings"), load("shows"), load("plans")
+BATCH, BOOKINGS, SHOWS = load("batch"), load("bookings"), load("shows")
+MAPS, PLANS = load("maps"), load("plans")
 
 ALL = frozenset({"seats", "bookings", "inventory", "shows"})
 ROWS = frozenset({"seats", "bookings"})
@@ -164,7 +165,7 @@ CUSTOM: dict[str, tuple[str, frozenset[str], list[object]]] = {
     "show": (SHOWS.show, ALL, [7]),
     "list_shows": (SHOWS.list_shows, ROWS, [None, None, None, None, None, None, 51]),
     "list_shows, searched": (SHOWS.list_shows, ROWS, ["show", "%3%", False, None, None, None, 51]),
-    "seat_statuses": (SHOWS.seat_statuses, ALL, [7]),
+    "map": (MAPS.map, ALL, [7]),
     "to_settle": (SHOWS.to_settle, ALL, [7, 500]),
     "settled": (SHOWS.settled, ALL, [7]),
     "settling": (SHOWS.settling, ROWS, []),

@@ -17,7 +17,7 @@ Rules, each with the reason it holds:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from time import perf_counter
 from uuid import UUID
@@ -42,6 +42,7 @@ from rowlock.engine.rows import (
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database
 from rowlock.postgres.queries import load
+from rowlock.seatmap.changes import Change
 
 SQL = load("batch")
 # statement_timeout does not bound the wait of a COMMIT for a synchronous standby. After this long it counts as lost.
@@ -80,12 +81,22 @@ class Locked(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """A transaction on a lane's connection. `default_hold_seconds` is for shows that set none of their own."""
+    """A transaction on a lane's connection.
 
-    def __init__(self, connection: asyncpg.Connection, database: Database, default_hold_seconds: int) -> None:
+    `default_hold_seconds` is for shows that set none of their own. `publish` is told of changes that are committed.
+    """
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        database: Database,
+        default_hold_seconds: int,
+        publish: Callable[[Sequence[Change]], None],
+    ) -> None:
         self._connection = connection
         self._database = database
         self._default_hold_seconds = default_hold_seconds
+        self.publish = publish
         self.warned = False  # a WARNING came: see `commit`
 
     async def begin(self) -> None:
@@ -189,6 +200,24 @@ class Batch:
             raise CommitLost(locked.backend, locked.began, locked.now, "a warning on COMMIT")
 
 
+def changes_of(world: World) -> list[Change]:
+    """What a batch that is committed changed of its shows, for the maps of every process."""
+    seats: dict[int, list[int]] = {show_id: [] for show_id in world.changed_shows()}
+    for show_id, number in world.changed_seats:
+        seats[show_id].append(number)
+    return [
+        Change(
+            show_id=show_id,
+            version=world.sales[show_id].version + 1,
+            available=world.sales[show_id].available
+            + world.count_changes.get(show_id, {}).get(SeatStatus.AVAILABLE, 0),
+            seats=tuple(numbers),
+            letters="".join(world.changed_seats[show_id, number].status.value for number in numbers),
+        )
+        for show_id, numbers in seats.items()
+    ]
+
+
 def bookings_to_read(commands: Iterable[Command], doubtful: bool) -> list[tuple[int, UUID]]:
     """The bookings that a decision on `commands` needs to see.
 
@@ -246,6 +275,7 @@ async def run_batch(
     written_at = perf_counter()
     await batch.commit(locked)
     observe_batch(len(commands), started, locked_at, decided_at, written_at)
+    batch.publish(changes_of(locked.world))
     return decisions
 
 

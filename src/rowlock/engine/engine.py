@@ -8,6 +8,8 @@ from rowlock.domain.commands import Command
 from rowlock.domain.world import Decision
 from rowlock.engine.lane import Busy, Lane, OutcomeUnknown
 from rowlock.postgres.pool import Database
+from rowlock.seatmap.feed import Feed
+from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
 __all__ = ["Busy", "Engine", "OutcomeUnknown"]
@@ -19,8 +21,19 @@ class Engine:
     Two lanes were the best for one process on two cores: one decides while the other's flush is under way.
     """
 
-    def __init__(self, database: Database, plans: Plans, *, lanes: int = 2, hold_seconds: int = 120) -> None:
-        self._lanes = [Lane(str(n), database, plans, hold_seconds) for n in range(lanes)]
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        maps: Maps,
+        feed: Feed,
+        *,
+        lanes: int = 2,
+        hold_seconds: int = 120,
+    ) -> None:
+        self._lanes = [
+            Lane(str(n), database, plans, maps, feed, hold_seconds=hold_seconds) for n in range(lanes)
+        ]
 
     def start(self) -> None:
         """Open the lanes. Connections are made when first needed."""

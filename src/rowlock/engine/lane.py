@@ -38,6 +38,8 @@ from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
 from rowlock.engine.picking import pick_all, serve_counts
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database, connect_lane
+from rowlock.seatmap.feed import Feed
+from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
 log = structlog.get_logger(__name__)
@@ -85,11 +87,22 @@ class Entry(NamedTuple):
 class Lane:
     """A queue, a connection, and the task that takes from the one to the other."""
 
-    def __init__(self, name: str, database: Database, plans: Plans, default_hold_seconds: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        plans: Plans,
+        maps: Maps,
+        feed: Feed,
+        *,
+        hold_seconds: int,
+    ) -> None:
         self.name = name
         self._database = database
         self._plans = plans
-        self._default_hold_seconds = default_hold_seconds
+        self._maps = maps
+        self._feed = feed
+        self._hold_seconds = hold_seconds
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
@@ -263,7 +276,7 @@ class Lane:
 
     async def _decide_batch(self, commands: Sequence[Command], doubtful: bool) -> list[Decision]:
         batch = await self._connected()
-        return await run_batch(batch, await pick_all(batch, self._plans, commands), doubtful=doubtful)
+        return await run_batch(batch, await pick_all(self._maps, self._plans, commands), doubtful=doubtful)
 
     async def _decide_counts(self, commands: Sequence[Book], doubtful: bool) -> list[Decision]:
         plan = await self._plans.get(commands[0].show_id)
@@ -273,7 +286,7 @@ class Lane:
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
             self._connection = await connect_lane(self._database, self._hear)
-            self._batch = Batch(self._connection, self._database, self._default_hold_seconds)
+            self._batch = Batch(self._connection, self._database, self._hold_seconds, self._feed.publish)
         return self._batch
 
     def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:

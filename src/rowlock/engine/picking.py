@@ -1,6 +1,6 @@
 """Best available: picking seats for requests that only give a count.
 
-A batch picks before it locks, from what it can see without locks, and `decide` verifies each pick under the locks. A
+A batch picks before it locks, from the map in memory, and `decide` verifies each pick under the locks. A
 pick that was lost to someone else comes back as REPICK; so does a request for which too few seats could be seen. What
 is REPICKed leaves the batch and goes to `serve_counts`, which proves what it says:
 
@@ -25,11 +25,14 @@ from rowlock.domain.best_available import best_available, count_free
 from rowlock.domain.commands import Book, Command
 from rowlock.domain.decide import decide
 from rowlock.domain.layouts import Layout
+from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.world import Decision, World
-from rowlock.engine.batch import Batch, bookings_to_read, observe_batch
+from rowlock.engine.batch import Batch, bookings_to_read, changes_of, observe_batch
+from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
 _TAKEN = 0
+_FREE = bytes(letter == ord(SeatStatus.AVAILABLE.value) for letter in range(256))  # a status letter to 1 or 0
 
 
 def pick(command: Book, layout: Layout, free: bytearray) -> Book:
@@ -44,15 +47,19 @@ def pick(command: Book, layout: Layout, free: bytearray) -> Book:
     return msgspec.structs.replace(command, seats=seats, amount_cents=layout.amount_cents(seats))
 
 
-async def pick_all(batch: Batch, plans: Plans, commands: Sequence[Command]) -> list[Command]:
-    """Pick for every count request among `commands`, apart from each other and from the seats that others name."""
+async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> list[Command]:
+    """Pick for every count request among `commands`, apart from each other and from the seats that others name.
+
+    The picks are made from the maps in memory, which may be behind, and don't know of holds that have lapsed: they are
+    only where to look first.
+    """
     picked = list(commands)
     shows = {c.show_id for c in commands if isinstance(c, Book) and c.wanted_count}
     for show_id in shows:
-        plan = await plans.get(show_id)
-        if plan is None:
+        plan, seat_map = await plans.get(show_id), await maps.get(show_id)
+        if plan is None or seat_map is None:
             continue  # decided as SHOW_NOT_FOUND
-        free = await batch.free_seats(show_id)
+        free = seat_map.letters.translate(_FREE)
         for command in commands:
             if command.show_id == show_id and not (isinstance(command, Book) and command.wanted_count):
                 for number in command.seats:
@@ -93,6 +100,7 @@ async def serve_counts(
     times.append(perf_counter())
     await batch.commit(locked)
     observe_batch(len(commands), *times)
+    batch.publish(changes_of(world))
     return decisions
 
 

@@ -24,9 +24,11 @@ from litestar.types import Middleware
 from rowlock.http import documentation
 from rowlock.http.around import around_router
 from rowlock.http.bookings import bookings_router
+from rowlock.http.caching import Caches
 from rowlock.http.classic.errors import in_their_words
 from rowlock.http.classic.routes import classic_routers
 from rowlock.http.identity import AuthConfig, Authenticator, Caller, IdentityMiddleware
+from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
@@ -75,6 +77,7 @@ def create_http(
         stores={RATE_STORE: MemoryStore()},
         lifespan=[_forgetting, *lifespan],
     )
+    app.state.caches, app.state.streams = Caches(), Streams()
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
     app.asgi_handler = Observing(app.asgi_handler, methods)
     return app

@@ -46,8 +46,10 @@ from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
 from rowlock.http.wire import BookingBody, NewShowBody, SeatsBody, ShowBookingBody, ShowChangeBody
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
+from rowlock.seatmap.live import Delta, Snapshot, event
 
 PATH = "/api-docs"
+EVENT_STREAM = "text/event-stream"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,6 +63,7 @@ _TYPES = (
     AvailabilityView,
     BookingBody,
     BookingView,
+    Delta,
     NewShowBody,
     ProblemBody,
     PublicLayout,
@@ -69,8 +72,10 @@ _TYPES = (
     ShowBookingBody,
     ShowChangeBody,
     ShowView,
+    Snapshot,
     *classic.TYPES,
 )
+_EVENTS = {"Snapshot", "Delta"}  # OpenAPI 3.1 can't say what is in a stream, so no route names them
 _PROBLEM = "#/components/schemas/Problem"
 
 DESCRIPTION = """\
@@ -130,6 +135,22 @@ class ConditionalOperation(Operation):
             schema=Schema(type=OpenAPIType.STRING),
         )
         self.parameters = [*(self.parameters or []), tag]
+
+
+@dataclass
+class EventStreamOperation(Operation):
+    """An operation that answers with server-sent events."""
+
+    def __post_init__(self) -> None:
+        last = Parameter(
+            name="Last-Event-ID",
+            param_in="header",
+            description="The id of the last event that came: what follows it is sent. Left out, or none of ours: a "
+            "snapshot is sent first.",
+            required=False,
+            schema=Schema(type=OpenAPIType.STRING),
+        )
+        self.parameters = [*(self.parameters or []), last]
 
 
 class _Document(JsonRenderPlugin):
@@ -273,7 +294,7 @@ def finish(litestars: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     _, exact = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     for key in (
-        schemas.keys() & exact.keys() | classic.BESIDE
+        schemas.keys() & exact.keys() | classic.BESIDE | _EVENTS
     ):  # Litestar's lack what is said of the parts of a union
         schemas[key] = exact.pop(key)
     document["components"]["schemas"] = {_name(key): schema for key, schema in schemas.items()}
@@ -348,6 +369,8 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
     }
     if "If-None-Match" in headers:
         responses["304"] = {"description": "Not modified since."}
+    if "Last-Event-ID" in headers:
+        responses["200"] = _events_response()
     for status, response in responses.items():
         names = ["X-Request-Id"]
         if status == "201" and path.startswith(("/api/shows", "/api/bookings")):
@@ -363,6 +386,29 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
     if path.startswith("/api/"):
         open_to_all: list[dict[str, Any]] = [] if Code.UNAUTHENTICATED in said else [{}]
         operation["security"] = [*open_to_all, {"bearer": []}, {"cookie": []}]
+
+
+def _events_response() -> dict[str, Any]:
+    first = event("snapshot", 17, Snapshot(1, 17, 3, "AAAB"))
+    then = event("delta", 18, Delta(17, 18, 2, ((0, "R"),)))
+    return {
+        "description": "Events, for as long as the connection stays. The `data` of a `snapshot` is a `LiveSnapshot`, that "
+        "of a `delta` a `LiveDelta`.",
+        "content": {
+            EVENT_STREAM: {
+                "schema": {
+                    "type": "string",
+                    "x-events": {
+                        "snapshot": {"$ref": "#/components/schemas/LiveSnapshot"},
+                        "delta": {"$ref": "#/components/schemas/LiveDelta"},
+                    },
+                },
+                "examples": {
+                    "events": {"summary": "A snapshot and a delta", "value": (first + then).decode()}
+                },
+            }
+        },
+    }
 
 
 def _said_codes(responses: dict[str, Any]) -> Iterator[str]:

@@ -17,6 +17,8 @@ NAMES = {
     "SeatView": "Seat",
     "SeatsView": "SeatList",
     "AvailabilityView": "SeatMap",
+    "Snapshot": "LiveSnapshot",
+    "Delta": "LiveDelta",
     "PublicLayout": "Layout",
     "PublicSection": "Section",
     "PublicRow": "Row",
@@ -123,6 +125,24 @@ FIELDS: dict[str, Texts] = {
         "statuses": (
             "One letter a seat in layout order: A available, R reserved, B booked, X blocked.",
             "AARB",
+        ),
+    },
+    "LiveSnapshot": {
+        "show_id": ("The show.", 1),
+        "version": ("The version it shows.", 17),
+        "available": ("How many seats can be had.", 2),
+        "statuses": (
+            "One letter a seat in layout order: A available, R reserved, B booked, X blocked.",
+            "AARB",
+        ),
+    },
+    "LiveDelta": {
+        "from_version": ("The version it applies to: that of the event before.", 17),
+        "version": ("The version after it.", 18),
+        "available": ("How many seats can be had now.", 1),
+        "changes": (
+            "Each `[position, letter]`: the seat in layout order, from 0, and its status now.",
+            [[0, "B"]],
         ),
     },
     "Layout": {

@@ -21,9 +21,12 @@ from rowlock import telemetry
 log = structlog.get_logger(__name__)
 
 UNMATCHED = "unmatched"
-REQUEST_ID = "rowlock_request_id"  # in the scope's state
+REQUEST_ID = "rowlock_request_id"  # in the scope's state, as are these two
+HEADERS_ONLY = "rowlock_headers_only"
+VARY_BY_ENCODING = "rowlock_vary_by_encoding"
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 PROBES = frozenset({"/health", "/ready", "/metrics"})  # asked every few seconds: logged at debug
+STREAMS = frozenset({"/api/shows/{show_id}/live"})  # last as long as their readers like, which is no latency
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _CSP = b"content-security-policy"
@@ -38,6 +41,16 @@ _SECURITY = (
 def request_id_of(scope: Scope) -> str:
     """The id of the request under way."""
     return str(scope.get("state", {}).get(REQUEST_ID, ""))
+
+
+def asks_for_headers_only(scope: Scope) -> bool:
+    """Whether the request is a HEAD, which handlers see as a GET."""
+    return bool(scope.get("state", {}).get(HEADERS_ONLY))
+
+
+def vary_by_encoding(scope: Scope) -> None:
+    """Note that the answer depends on Accept-Encoding. It is said out here, for CORS overwrites `Vary` with its own."""
+    scope.setdefault("state", {})[VARY_BY_ENCODING] = True
 
 
 def allow_header(methods: Iterable[str]) -> bytes:
@@ -69,7 +82,9 @@ class Observing:
         if without_body:  # answered as GET, without the body
             scope = scope.copy()
             scope["method"] = "GET"
-        scope.setdefault("state", {})[REQUEST_ID] = request_id
+        state = scope.setdefault("state", {})
+        state[REQUEST_ID] = request_id
+        state[HEADERS_ONLY] = without_body
         status = 0
 
         async def observed(message: Message) -> None:
@@ -79,6 +94,8 @@ class Observing:
                 headers = list(message.get("headers", ()))
                 headers += _SECURITY
                 headers.append((b"x-request-id", request_id.encode()))
+                if state.get(VARY_BY_ENCODING):
+                    headers.append((b"vary", b"Accept-Encoding"))
                 if method == "OPTIONS" and (allow := self._allow.get(scope.get("path_template", ""))):
                     headers = [
                         (name, allow if name.lower() == b"allow" else value) for name, value in headers
@@ -97,7 +114,8 @@ class Observing:
             route = scope.get("path_template") or UNMATCHED
             label = method if method in METHODS else "other"
             telemetry.HTTP_REQUESTS.labels(route, label, str(status)).inc()
-            telemetry.HTTP_REQUEST_SECONDS.labels(route).observe(seconds)
+            if route not in STREAMS:
+                telemetry.HTTP_REQUEST_SECONDS.labels(route).observe(seconds)
             say = log.debug if route in PROBES else log.info
             say("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from litestar import Request, Response, Router, get, patch, post
+import msgspec
+from litestar import MediaType, Request, Response, Router, get, patch, post
 from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from rowlock.domain.layout_public import PublicLayout, public_layout
+from rowlock.domain.layout_public import PublicLayout
 from rowlock.domain.outcomes import Outcome
-from rowlock.http.caching import FOREVER, NO_CACHE, asks_for_other_than, matches, not_modified
+from rowlock.http.caching import caches_of, changing_lists, layout_answer, letters_answer, seat_list_answer
 from rowlock.http.documentation import ConditionalOperation, problems
 from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Caller, require_admin
+from rowlock.http.live import live
 from rowlock.http.problems import Code, invalid
 from rowlock.http.reading import A_TIME_IN_QUERY, check_query
 from rowlock.http.refusals import SUCCEEDED, refusal
@@ -25,7 +27,7 @@ from rowlock.operations.change_show import change_show
 from rowlock.operations.context import Context
 from rowlock.operations.create_show import create_show
 from rowlock.operations.find_shows import find_show, list_shows
-from rowlock.operations.seats import AvailabilityView, SeatsView, availability, plan_of, seats
+from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import Page, ShowKind, ShowStatus, ShowView
 
 ApiRequest = Request[Caller, Any, Any]
@@ -47,7 +49,7 @@ def context_of(request: Request[Any, Any, Any]) -> Context:
 @get(
     "/",
     summary="List shows",
-    description="Soonest first, from now on unless `starts_after` says else.",
+    description="Soonest first, from now on unless `starts_after` says else. Counts may be a second old.",
     operation_id="list_shows",
 )
 async def list_(
@@ -67,17 +69,25 @@ async def list_(
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ShowView]:
+) -> Response[Page[ShowView]]:
     """List shows."""
-    return await list_shows(
-        context_of(request),
-        kind=kind,
-        text=check_text("q", q) if q else None,
-        status=status,
-        starts_after=_instant("starts_after", starts_after) if starts_after else None,
-        limit=limit,
-        cursor=cursor,
-    )
+    text = check_text("q", q) if q else None
+    after = _instant("starts_after", starts_after) if starts_after else None
+
+    async def load() -> bytes:
+        page = await list_shows(
+            context_of(request),
+            kind=kind,
+            text=text,
+            status=status,
+            starts_after=after,
+            limit=limit,
+            cursor=cursor,
+        )
+        return msgspec.json.encode(page)
+
+    body: Any = await caches_of(request).lists.get((kind, text, status, after, limit, cursor), load)
+    return Response(body, media_type=MediaType.JSON)
 
 
 def _instant(field: str, time: datetime) -> datetime:
@@ -100,7 +110,9 @@ async def create(
     data: JSONBody[NewShowBody],
 ) -> Response[ShowView]:
     """Create a show."""
-    show = await create_show(context_of(request), data.to_new_show(datetime.now(UTC)))
+    new = data.to_new_show(datetime.now(UTC))
+    with changing_lists(request):
+        show = await create_show(context_of(request), new)
     return Response(show, status_code=201, headers={"Location": f"/api/shows/{show.id}"})
 
 
@@ -124,7 +136,9 @@ async def change(
     data: JSONBody[ShowChangeBody],
 ) -> ShowView:
     """Change a show."""
-    return await change_show(context_of(request), show_number(show_id), data.to_change(datetime.now(UTC)))
+    wanted = data.to_change(datetime.now(UTC))
+    with changing_lists(request):
+        return await change_show(context_of(request), show_number(show_id), wanted)
 
 
 @post(
@@ -139,7 +153,8 @@ async def change(
 )
 async def cancel(request: ApiRequest, show_id: FromPath[str]) -> ShowView:
     """Cancel a show."""
-    return await cancel_show(context_of(request), show_number(show_id))
+    with changing_lists(request):
+        return await cancel_show(context_of(request), show_number(show_id))
 
 
 @post(
@@ -179,9 +194,10 @@ async def unblock(
 
 
 async def _set_aside(request: ApiRequest, show_id: str, data: SeatsBody, *, blocked: bool) -> ShowView:
-    outcome, view, conflicts = await block_seats(
-        context_of(request), show_number(show_id), data.labels(), blocked=blocked
-    )
+    with changing_lists(request):
+        outcome, view, conflicts = await block_seats(
+            context_of(request), show_number(show_id), data.labels(), blocked=blocked
+        )
     if outcome not in SUCCEEDED:
         detail = {
             Outcome.SEATS_TAKEN: "Seats that are held or booked can't be taken off sale; nothing was changed.",
@@ -200,12 +216,7 @@ async def _set_aside(request: ApiRequest, show_id: str, data: SeatsBody, *, bloc
 )
 async def layout(request: ApiRequest, show_id: FromPath[str]) -> Response[PublicLayout]:
     """The layout."""
-    number = show_number(show_id)
-    plan = await plan_of(context_of(request), number)
-    etag = f'"{number}-layout"'
-    if matches(asks_for_other_than(request.scope), etag):
-        return not_modified(etag, FOREVER)
-    return Response(public_layout(plan.layout), headers={"ETag": etag, "Cache-Control": FOREVER})
+    return await layout_answer(request, context_of(request), show_number(show_id))
 
 
 @get(
@@ -219,15 +230,7 @@ async def layout(request: ApiRequest, show_id: FromPath[str]) -> Response[Public
 )
 async def seat_list(request: ApiRequest, show_id: FromPath[str]) -> Response[SeatsView]:
     """All seats, as a list."""
-    number = show_number(show_id)
-    context = context_of(request)
-    wanted = asks_for_other_than(request.scope)
-    if wanted is not None:  # the list is long: look at the version first
-        version = (await availability(context, number)).version
-        if matches(wanted, etag := f'"{number}-{version}-seats"'):
-            return not_modified(etag, NO_CACHE)
-    view = await seats(context, number)
-    return Response(view, headers={"ETag": f'"{number}-{view.version}-seats"', "Cache-Control": NO_CACHE})
+    return await seat_list_answer(request, context_of(request), show_number(show_id))
 
 
 @get(
@@ -240,12 +243,7 @@ async def seat_list(request: ApiRequest, show_id: FromPath[str]) -> Response[Sea
 )
 async def seat_map(request: ApiRequest, show_id: FromPath[str]) -> Response[AvailabilityView]:
     """All seats, as letters."""
-    number = show_number(show_id)
-    view = await availability(context_of(request), number)
-    etag = f'"{number}-{view.version}-letters"'
-    if matches(asks_for_other_than(request.scope), etag):
-        return not_modified(etag, NO_CACHE)
-    return Response(view, headers={"ETag": etag, "Cache-Control": NO_CACHE})
+    return await letters_answer(request, context_of(request), show_number(show_id))
 
 
 def shows_router() -> Router:
@@ -261,6 +259,7 @@ def shows_router() -> Router:
             layout,  # these say for themselves how long they may be kept
             seat_list,
             seat_map,
+            live,
         ],
         before_request=check_query,
         tags=["Shows"],

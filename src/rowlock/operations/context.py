@@ -11,6 +11,9 @@ import asyncpg
 from rowlock.engine.engine import Engine
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.postgres.queries import load
+from rowlock.seatmap.feed import PostgresFeed
+from rowlock.seatmap.live import Live
+from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
 SQL = load("bookings")
@@ -27,6 +30,8 @@ class Context:
     pool: asyncpg.Pool
     engine: Engine
     plans: Plans
+    maps: Maps
+    live: Live
     ids_secret: bytes
     hold_seconds: int
 
@@ -40,7 +45,13 @@ async def open_context(
         pool = await create_pool(database)
         stack.push_async_callback(pool.close)
         plans = Plans(pool)
-        engine = Engine(database, plans, lanes=lanes, hold_seconds=hold_seconds)
+        maps = Maps(pool)
+        feed = PostgresFeed(database, pool, maps)
+        await feed.start()
+        stack.push_async_callback(feed.stop)
+        live = Live(maps)
+        stack.callback(live.close)
+        engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds)
         engine.start()
         stack.push_async_callback(engine.close)
-        yield Context(pool, engine, plans, await pool.fetchval(SQL.ids_secret), hold_seconds)
+        yield Context(pool, engine, plans, maps, live, await pool.fetchval(SQL.ids_secret), hold_seconds)

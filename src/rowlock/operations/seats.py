@@ -9,12 +9,7 @@ import msgspec
 from rowlock.domain.layouts import Layout
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid, NotFound
-from rowlock.postgres.queries import load
 from rowlock.seatmap.plans import Plan
-
-SQL = load("shows")
-
-_WORDS = {"A": "AVAILABLE", "R": "RESERVED", "B": "BOOKED", "X": "BLOCKED"}
 
 
 class SeatView(msgspec.Struct, frozen=True):
@@ -72,29 +67,7 @@ async def plan_of(context: Context, show_id: int) -> Plan:
 
 async def availability(context: Context, show_id: int) -> AvailabilityView:
     """The map of letters. Raises `NotFound`."""
-    row = await context.pool.fetchrow(SQL.seat_statuses, show_id)
-    if row is None:
+    seat_map = await context.maps.get(show_id)
+    if seat_map is None:
         raise NotFound(f"show {show_id}")
-    return AvailabilityView(show_id, row["version"], row["available"], row["statuses"])
-
-
-async def seats(context: Context, show_id: int) -> SeatsView:
-    """The list. Raises `NotFound`."""
-    layout = (await plan_of(context, show_id)).layout
-    now = await availability(context, show_id)
-    return SeatsView(
-        show_id,
-        now.version,
-        [
-            SeatView(
-                seat=seat.label,
-                section=seat.section,
-                row=seat.row,
-                category=seat.category,
-                price_cents=seat.price_cents,
-                accessible=seat.accessible,
-                status=_WORDS[letter],
-            )
-            for seat, letter in zip(layout.seats(), now.statuses, strict=True)
-        ],
-    )
+    return AvailabilityView(show_id, seat_map.version, seat_map.available, seat_map.statuses)

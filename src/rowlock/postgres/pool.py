@@ -95,6 +95,11 @@ async def connect_lane(
     return connection
 
 
+async def connect_listener(database: Database) -> asyncpg.Connection:
+    """A connection that only hears notifications; it needs a session of its own, so no pooler may stand between."""
+    return await asyncpg.connect(**_session(database, "rowlock feed"))
+
+
 async def create_pool(database: Database) -> asyncpg.Pool:
     """The pool for everything that only reads, or writes beside the seats."""
     return await asyncpg.create_pool(

@@ -13,6 +13,7 @@ from rowlock.domain.layout_spec import NumberedSpec
 from rowlock.domain.lifecycles import BookingStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.http.bookings import actor_of, idempotency_key_of
+from rowlock.http.caching import changing_lists
 from rowlock.http.identifiers import booking_uuid
 from rowlock.http.identity import Caller
 from rowlock.http.problems import invalid
@@ -63,15 +64,14 @@ def seconds(time: datetime) -> str:
 
 async def make_show(request: ClassicRequest, name: str, start_time: datetime, total_seats: int) -> ShowView:
     """Make a show of numbered seats, all of which may go into one booking, as far as any show allows."""
-    return await create_show(
-        context_of(request),
-        NewShow(
-            name=name,
-            start_time=start_time,
-            layout=NumberedSpec(total_seats),
-            max_seats_per_booking=min(total_seats, SEATS_PER_BOOKING_MAX),
-        ),
+    new = NewShow(
+        name=name,
+        start_time=start_time,
+        layout=NumberedSpec(total_seats),
+        max_seats_per_booking=min(total_seats, SEATS_PER_BOOKING_MAX),
     )
+    with changing_lists(request):
+        return await create_show(context_of(request), new)
 
 
 async def all_shows(request: ClassicRequest) -> AsyncIterator[ShowView]:

@@ -60,13 +60,6 @@ WHERE show_id = $1
 -- Hold a show's inventory row, so that two changes don't overwrite each other. $1: show id.
 SELECT show_id FROM inventory WHERE show_id = $1 FOR UPDATE
 
--- name: seat_statuses
--- A show's version and its seats' statuses, one letter a seat in layout order, as of one instant. $1: show id.
-SELECT i.version, i.available,
-       (SELECT string_agg(s.status::text, '' ORDER BY s.seat_no) FROM seats s WHERE s.show_id = i.show_id) AS statuses
-FROM inventory i
-WHERE i.show_id = $1
-
 -- name: to_settle
 -- Bookings of a cancelled show that still hold or have seats. $1: show id. $2: how many.
 SELECT show_id, id, seats FROM bookings

@@ -1,0 +1,14 @@
+-- name: map
+-- A show's version and its seats' statuses, a letter a seat in layout order, in one snapshot. $1: show id.
+SELECT i.version, i.available,
+       (SELECT string_agg(s.status::text, '' ORDER BY s.seat_no)::bytea FROM seats s WHERE s.show_id = i.show_id) AS letters
+FROM inventory i
+WHERE i.show_id = $1
+
+-- name: versions
+-- The versions of shows. $1: show ids.
+SELECT show_id, version FROM inventory WHERE show_id = ANY ($1::bigint[])
+
+-- name: notify
+-- Tell every process. $1: channel. $2: payloads.
+SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload

@@ -1,0 +1,197 @@
+"""The change feed: after a commit, every process learns what changed.
+
+Told after COMMIT and not within: NOTIFY in a transaction takes a lock that serializes all commits of the database. So a
+message can be lost (the process dies between the two, the network breaks), come twice, or come late. None of that
+matters: versions tell, and `maps.py` reads anew what has a gap.
+
+Messages are short: a NOTIFY's payload must stay below 8,000 bytes. Changes that were made close together share a
+payload, and a change too large for one is only named; whoever keeps that map reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from base64 import b85decode, b85encode
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import asyncpg
+import msgspec
+import structlog
+
+from rowlock import telemetry
+from rowlock.postgres.pool import Database, connect_listener
+from rowlock.postgres.queries import load
+from rowlock.seatmap.changes import Change
+from rowlock.seatmap.maps import Maps
+
+log = structlog.get_logger(__name__)
+SQL = load("maps")
+
+CHANNEL: Final = "rowlock_changes"
+PAYLOAD_BYTES_MAX: Final = 7_900
+RAW_BYTES_MAX: Final = PAYLOAD_BYTES_MAX * 4 // 5  # base 85 makes five letters of four bytes
+SEND_AT_ONCE_MAX: Final = 500
+QUEUE_CHANGES_MAX: Final = 20_000  # a few seconds of a stampede; what is dropped beyond is found by the check
+RECONNECT_SECONDS_MAX: Final = 5.0
+RESEND_SECONDS: Final = 0.5
+PING_SECONDS: Final = 10.0  # a connection that broke silently hears nothing, and would never know
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """What goes over the wire: who says it, changes, and shows that changed by more than fits, with their versions."""
+
+    sender: str
+    changes: tuple[Change, ...]
+    large: tuple[tuple[int, int], ...] = ()
+
+
+def encode(sender: str, changes: Sequence[Change]) -> list[str]:
+    """Messages for `changes`, each below the limit of a NOTIFY."""
+    payloads: list[str] = []
+    packed: list[Change] = []
+    size = 64  # the sender, and what the lists themselves take
+    large = []
+    for change in changes:
+        weight = 40 + 5 * len(change.seats) + len(change.letters)
+        if 64 + weight > RAW_BYTES_MAX:
+            large.append((change.show_id, change.version))
+            continue
+        if size + weight > RAW_BYTES_MAX:
+            payloads.append(_pack(Message(sender, tuple(packed))))
+            packed, size = [], 64
+        packed.append(change)
+        size += weight
+    if packed:
+        payloads.append(_pack(Message(sender, tuple(packed))))
+    payloads += [_pack(Message(sender, (), tuple(large[n : n + 200]))) for n in range(0, len(large), 200)]
+    return payloads
+
+
+def _pack(message: Message) -> str:
+    return b85encode(msgspec.msgpack.encode(message)).decode("ascii")
+
+
+def decode(payload: str) -> Message | None:
+    """A message, or None for what is none of ours."""
+    try:
+        return msgspec.msgpack.decode(b85decode(payload), type=Message)
+    except (ValueError, msgspec.MsgspecError):
+        return None
+
+
+class Feed(Protocol):
+    """How changes reach the maps of every process."""
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Tell of changes that were just committed. Never waits, never fails."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
+class PostgresFeed:
+    """The feed over LISTEN and NOTIFY."""
+
+    def __init__(self, database: Database, pool: asyncpg.Pool, maps: Maps) -> None:
+        self._database = database
+        self._pool = pool
+        self._maps = maps
+        self._sender = secrets.token_hex(4)
+        self._queue: deque[Change] = deque(maxlen=QUEUE_CHANGES_MAX)
+        self._wanted = asyncio.Event()
+        self._sending = asyncio.Lock()  # `stop` must not cut off what the sender has taken and not sent yet
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Our own maps first; the others are told in the background."""
+        for change in changes:
+            self._apply(change)
+        self._queue.extend(changes)
+        self._wanted.set()
+
+    async def start(self) -> None:
+        """Begin to send and to listen."""
+        self._tasks = [
+            asyncio.create_task(self._send(), name="feed sender"),
+            asyncio.create_task(self._listen(), name="feed listener"),
+        ]
+
+    async def stop(self) -> None:
+        """Send what is queued, as far as that is quick, and end."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._flush(), 1)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _send(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._flush()
+            except Exception as error:
+                log.warning("feed_not_sent", error=repr(error))  # their check will find it
+                await asyncio.sleep(RESEND_SECONDS)
+                self._wanted.set()  # for what is still queued
+
+    async def _flush(self) -> None:
+        async with self._sending:
+            while self._queue:
+                changes = [self._queue.popleft() for _ in range(min(SEND_AT_ONCE_MAX, len(self._queue)))]
+                await self._pool.execute(SQL.notify, CHANNEL, encode(self._sender, changes))
+                telemetry.FEED_CHANGES.labels("sent").inc(len(changes))
+
+    async def _listen(self) -> None:
+        pause = 0.1
+        while True:
+            lost = asyncio.Event()
+            try:
+                connection = await connect_listener(self._database)
+                try:
+                    connection.add_termination_listener(lambda *_, lost=lost: lost.set())
+                    await connection.add_listener(CHANNEL, self._hear)
+                    await self._maps.check()  # what was told while nobody listened
+                    pause = 0.1
+                    await self._attend(connection, lost)
+                finally:
+                    connection.terminate()
+            except Exception as error:
+                log.warning("feed_not_heard", error=repr(error))
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, RECONNECT_SECONDS_MAX)
+
+    @staticmethod
+    async def _attend(connection: asyncpg.Connection, lost: asyncio.Event) -> None:
+        """Wait until the connection is lost. Raises where it does not answer."""
+        while not lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(lost.wait(), PING_SECONDS)
+            if not lost.is_set():
+                await connection.execute("SELECT 1", timeout=PING_SECONDS)
+
+    def _apply(self, change: Change) -> None:
+        """Let our map have a change. What is published is committed, and must not fail for a listener's fault."""
+        try:
+            self._maps.apply(change)
+        except Exception:
+            log.exception("change_not_applied", show_id=change.show_id, version=change.version)
+
+    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        message = decode(payload)
+        if message is None or message.sender == self._sender:
+            return
+        telemetry.FEED_CHANGES.labels("heard").inc(len(message.changes) + len(message.large))
+        for change in message.changes:
+            self._apply(change)
+        for show_id, version in message.large:
+            self._maps.expect(show_id, version)
