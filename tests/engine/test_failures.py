@@ -296,3 +296,16 @@ async def test_one_hold_that_can_not_be_swept_stops_no_other(context: Context) -
     swept = await Sweeper(context, 30).run_once()
     assert (swept.expired, swept.pruned) == (1, 1)
     assert await context.pool.fetchval("SELECT status FROM bookings WHERE id = $1", ids[1]) == "FAILED"
+
+
+async def test_readers_keep_no_buyer_waiting(dsn: str) -> None:
+    """A thousand onlookers would stop the sale of "any two seats" for as long as they take."""
+    async with open_context(Database(dsn, pool_size=2)) as context:
+        show = await make_show(context, 10)
+        await context.plans.get(show)
+        async with context.pool.acquire(), context.pool.acquire():  # every connection for reading is taken
+            booked = await asyncio.wait_for(try_book(context, show, 2), 5)
+        assert booked.outcome is Outcome.CONFIRMED
+        assert booked.booking is not None
+        assert booked.booking.seats == ["5", "6"]
+        await audit(context)

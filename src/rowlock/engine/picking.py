@@ -28,9 +28,11 @@ from rowlock.domain.layouts import Layout
 from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.world import Decision, World
 from rowlock.engine.batch import Batch, bookings_to_read, changes_of, observe_batch
-from rowlock.seatmap.maps import Maps
+from rowlock.seatmap.maps import Maps, SeatMap
 from rowlock.seatmap.plans import Plans
 
+# Reading a map takes milliseconds; where all connections for reading are taken, the proof reads on the lane's own.
+MAP_SECONDS_MAX = 0.25
 _TAKEN = 0
 _FREE = bytes(letter == ord(SeatStatus.AVAILABLE.value) for letter in range(256))  # a status letter to 1 or 0
 
@@ -56,9 +58,9 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
     picked = list(commands)
     shows = {c.show_id for c in commands if isinstance(c, Book) and c.wanted_count}
     for show_id in shows:
-        plan, seat_map = await plans.get(show_id), await maps.get(show_id)
+        plan, seat_map = await plans.get(show_id), await _map_in_time(maps, show_id)
         if plan is None or seat_map is None:
-            continue  # decided as SHOW_NOT_FOUND
+            continue  # without a pick: SHOW_NOT_FOUND, or REPICK
         free = seat_map.letters.translate(_FREE)
         for command in commands:
             if command.show_id == show_id and not (isinstance(command, Book) and command.wanted_count):
@@ -69,6 +71,15 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
                 picked[index] = pick(command, plan.layout, free)
                 await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
     return picked
+
+
+async def _map_in_time(maps: Maps, show_id: int) -> SeatMap | None:
+    """A show's map, if it is at hand or soon can be: those who only look must not keep a lane waiting."""
+    try:
+        async with asyncio.timeout(MAP_SECONDS_MAX):
+            return await maps.get(show_id)
+    except TimeoutError:
+        return None
 
 
 async def serve_counts(
