@@ -38,13 +38,11 @@ from rowlock.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BACKLOG = 2048  # connections that a stampede may open before the server comes round; the kernel caps it at somaxconn
-CONNECTIONS_MAX = 12_000  # of a process: each costs some 10 kB and a descriptor; above it callers get 503 at once  # more than may watch live maps (http/live.py), so that whoever books gets in
-KEEP_ALIVE_SECONDS = (
-    65  # longer than the 60 of nginx and most load balancers, so that they close first, not we
-)
-DRAIN_SECONDS_MAX = (
-    10  # for requests in hand when the end comes: a booking waits no longer than that for its answer
-)
+# Of a process: each costs some 10 kB and a descriptor; above it callers get 503 at once. More than may watch live maps
+# (http/live.py), so that whoever books gets in.
+CONNECTIONS_MAX = 12_000
+KEEP_ALIVE_SECONDS = 65  # longer than the 60 of nginx and most load balancers: they close first, not we
+DRAIN_SECONDS_MAX = 10  # for requests in hand when the end comes: no booking waits longer for its answer
 WORKER_STOP_SECONDS_MAX = 30  # draining, then the lifespan's end; a worker that takes longer is killed
 RESTART_SECONDS = 1  # pause before another worker takes a dead one's place
 
