@@ -32,6 +32,7 @@ HEADERS_SECONDS_MAX = 15  # from the connection's opening, or a further request'
 BODY_PAUSE_SECONDS_MAX = 30  # between two pieces of a body: a phone in a tunnel, not a sender who has gone
 BODY_SECONDS_MAX = 300  # for the whole of it: 1 MiB, the largest that is taken, at 3.5 kB/s
 WRITE_PAUSE_SECONDS_MAX = 30  # without a byte taken of an answer that fills the buffers: as for bodies
+ENDING_WRITE_PAUSE_SECONDS_MAX = 1  # once the server ends: whoever still reads has taken a byte by then
 LINGER_SECONDS = 2  # to take in what is still on its way; closing on it would reset the refusal away
 RETRY_AFTER_SECONDS = 1  # connections come and go by the second
 
@@ -78,7 +79,15 @@ class Protocol(HttpToolsProtocol):
         self._ending = False  # whatever comes now is dropped
         self._unsent_bytes = -1  # when last looked at
         self._unsent_since = 0.0
+        self._write_pause_seconds_max: float = WRITE_PAUSE_SECONDS_MAX
         self._timer = self.loop.call_later(HEADERS_SECONDS_MAX, self._look)
+
+    def shutdown(self) -> None:
+        """The server ends: it answers what is in hand, but waits for nobody who takes nothing of an answer."""
+        super().shutdown()
+        self._write_pause_seconds_max = ENDING_WRITE_PAUSE_SECONDS_MAX
+        self._timer.cancel()
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave nothing behind."""
@@ -175,7 +184,7 @@ class Protocol(HttpToolsProtocol):
         if unsent_bytes != self._unsent_bytes:
             self._unsent_bytes = unsent_bytes
             self._unsent_since = now
-        return self._unsent_since + WRITE_PAUSE_SECONDS_MAX - now
+        return self._unsent_since + self._write_pause_seconds_max - now
 
     def _seconds_to_read(self, now: float) -> float:
         """How long the client may still take for what it has begun."""

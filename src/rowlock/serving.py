@@ -42,6 +42,7 @@ BACKLOG = 2048  # connections that a stampede may open before the server comes r
 # (http/live.py), so that whoever books gets in.
 CONNECTIONS_MAX = 12_000
 KEEP_ALIVE_SECONDS = 65  # longer than the 60 of nginx and most load balancers: they close first, not we
+VANISHED_SECONDS_MAX = 45  # three of a stream's comments unacknowledged (seatmap/live.py)
 DRAIN_SECONDS_MAX = 10  # for requests in hand when the end comes: no booking waits longer for its answer
 WORKER_STOP_SECONDS_MAX = 30  # draining, then the lifespan's end; a worker that takes longer is killed
 RESTART_SECONDS = 1  # pause before another worker takes a dead one's place
@@ -65,6 +66,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _notice_the_dead(listener)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as cause:
@@ -72,6 +74,23 @@ def bind(host: str, port: int) -> socket.socket:
         name = f"HOST={host}" if cause.errno in _HOST_AT_FAULT else f"PORT={port}"
         raise StartError(f"{name}: can't listen on {host}:{port}: {cause.strerror}") from None
     return listener
+
+
+def _notice_the_dead(listener: socket.socket) -> None:
+    """Have the kernel close connections whose other end has vanished without a word; accepted ones inherit it.
+
+    A stream of a quiet show sends a few bytes every 15 s: they never fill a buffer, and the kernel alone would go on
+    for a quarter of an hour.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_USER_TIMEOUT", VANISHED_SECONDS_MAX * 1000),  # what was sent and isn't acknowledged
+        ("TCP_KEEPIDLE", VANISHED_SECONDS_MAX // 3),  # nothing was sent: asked after a third, twice
+        ("TCP_KEEPINTVL", VANISHED_SECONDS_MAX // 3),
+        ("TCP_KEEPCNT", 2),
+    ):
+        if hasattr(socket, name):  # not every system has each
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 _HOST_AT_FAULT = {99, 49}  # EADDRNOTAVAIL on Linux, on macOS

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from tests.end_to_end.conftest import Server
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 KEPT_SECONDS = 0.6  # what the deadlines are here; far more than a loaded machine's hiccups
 MIB = 1_048_576
-Start = Callable[..., Awaitable[int]]
 
 
 class Answer:
@@ -101,27 +100,39 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Serves `app` in this process, as serving.py would."""
-    running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+class Start:
+    """Serves `app` in this process, as serving.py would, as often as it is called."""
 
-    async def started(**options: Any) -> int:
+    def __init__(self) -> None:
+        self._running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+
+    async def __call__(self, **options: Any) -> int:
+        """A further server's port."""
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             app, http="rowlock.protocol:Protocol", ws="none", lifespan="off", log_config=None, **options
         )
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-        running.append((server, asyncio.create_task(server.serve([listener]))))
+        self._running.append((server, asyncio.create_task(server.serve([listener]))))
         while not server.started:  # noqa: ASYNC110 (uvicorn tells it by an attribute only)
             await asyncio.sleep(0.01)
         return int(listener.getsockname()[1])
 
-    yield started
-    for server, task in running:
-        server.should_exit = True
-        await task
+    async def stop(self) -> None:
+        """End them, as a signal would."""
+        while self._running:
+            server, task = self._running.pop()
+            server.should_exit = True
+            await task
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Servers for one test."""
+    servers = Start()
+    yield servers
+    await servers.stop()
 
 
 @pytest.fixture
@@ -272,6 +283,19 @@ async def test_an_answer_that_nobody_takes_is_dropped(start: Start) -> None:
             async with asyncio.timeout(20):
                 while established(port):  # noqa: ASYNC110 (the kernel tells only who asks)
                     await asyncio.sleep(0.05)
+
+
+async def test_the_end_does_not_wait_for_who_takes_nothing(start: Start) -> None:
+    """A phone that has lost its network would make each restart as long as a restart may be."""
+    port = await start()
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", port))
+        deaf.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.get_running_loop().sock_recv(deaf, 1)
+        async with asyncio.timeout(15):  # half of what is given to those who take nothing in mid-service
+            await start.stop()
 
 
 def established(port: int) -> list[Any]:

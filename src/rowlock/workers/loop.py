@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from rowlock.postgres.errors import is_cancelled
+
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 5.0
 
@@ -52,7 +54,9 @@ class Loop:
         while not self._stopping.is_set():
             try:
                 more = await self._run_once()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
                 log.warning("worker_round_failed", worker=self._name, error=repr(error))
                 more = False
             if not more:
