@@ -69,6 +69,26 @@ FEED_CHANGES = Counter(
     "rowlock_feed_changes_total", "Changes of shows sent to and heard from others.", ["way"]
 )
 LIVE_READERS = Gauge("rowlock_live_readers", "Readers of live seat maps.", multiprocess_mode="livesum")
+REDIS_UP = Gauge(
+    "rowlock_redis_up",
+    "1 where every process uses Redis, 0 where one goes on without; not there without REDIS_URL.",
+    ["server"],
+    multiprocess_mode="livemin",
+)
+REDIS_FALLBACKS = Counter(
+    "rowlock_redis_fallbacks_total",
+    "Times that something went on without Redis: feed, maps, pages or rates.",
+    ["use"],
+)
+REDIS_UNSEALED = Counter(
+    "rowlock_redis_unsealed_total",
+    "What was found in Redis under our names and was none of ours, or was damaged.",
+)
+SHARED_MAPS = Counter(
+    "rowlock_shared_maps_total",
+    "Seat maps that were looked for in Redis: used, or read from PostgreSQL.",
+    ["result"],
+)
 POOL_CONNECTIONS = Gauge(
     "rowlock_pool_connections",
     "Connections to PostgreSQL: state is idle or used.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,12 +12,10 @@ import pytest
 import structlog
 from litestar import Litestar, get
 from litestar.exceptions import HTTPException
-from litestar.stores.memory import MemoryStore
 
 from rowlock import telemetry
 from rowlock.domain.outcomes import Outcome
 from rowlock.engine.engine import Busy, OutcomeUnknown
-from rowlock.http import application
 from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
 from rowlock.http.problems import STATUS, Code
@@ -376,18 +373,3 @@ async def test_too_many_seats_names_the_field_and_the_limit(dsn: str) -> None:
             answer = await client.post("/api/shows/1/bookings", json=body, headers=ADA)
             told = problem(answer, 422, "too_many_seats")
             assert told["errors"] == [{"field": field, "message": "must be at most 3 seats"}]
-
-
-async def test_lapsed_rate_counts_are_forgotten(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everybody who ever called would stay in memory for good."""
-    monkeypatch.setattr(application, "FORGET_SECONDS", 0.05)
-    forgotten = asyncio.Event()
-    forget = MemoryStore.delete_expired
-
-    async def noticed(self: MemoryStore) -> None:
-        await forget(self)
-        forgotten.set()
-
-    monkeypatch.setattr(MemoryStore, "delete_expired", noticed)
-    async with running(build(dsn, rate_bookings_per_minute=2)):
-        await asyncio.wait_for(forgotten.wait(), 5)

@@ -9,17 +9,13 @@ guards, handlers
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
-from litestar import Litestar, Request, Router
+from litestar import Litestar, Router
 from litestar.middleware import DefineMiddleware
-from litestar.middleware.rate_limit import RateLimitConfig, get_remote_address
 from litestar.routes import HTTPRoute
-from litestar.stores.memory import MemoryStore
-from litestar.types import Middleware
+from litestar.types import HTTPScope, Middleware
 
 from rowlock.http import documentation
 from rowlock.http.around import around_router
@@ -30,13 +26,12 @@ from rowlock.http.classic.routes import classic_routers
 from rowlock.http.identity import AuthConfig, Authenticator, Caller, IdentityMiddleware
 from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
+from rowlock.http.pages import SharedLists
+from rowlock.http.rates import Counts, RateLimit
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
 from rowlock.http.sessions import session_router
 from rowlock.http.shows import shows_router
-
-RATE_STORE = "rate_limit"
-FORGET_SECONDS = 60.0  # how often lapsed counts are dropped from memory
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -50,7 +45,8 @@ def create_http(
 ) -> Litestar:
     """The application. `lifespan` must put the operations' `Context` at `app.state.context`.
 
-    Rate limits are per process; 0 is none. Demo mode has none.
+    Rate limits are per process, unless it sets `app.state.counts.shared` (as
+    it may `app.state.caches.lists.shared`); 0 is none. Demo mode has none.
     """
     authenticator = Authenticator(auth)
     if auth.demo:
@@ -64,7 +60,7 @@ def create_http(
             Router(
                 "/",
                 route_handlers=[session_router(authenticator)],
-                middleware=_limit(sign_ins_per_minute, _by_address, only_post=True),
+                middleware=_limit(sign_ins_per_minute, _by_address),
             ),
             around_router(),
         ],
@@ -74,60 +70,38 @@ def create_http(
         cors_config=authenticator.origins.cors,
         openapi_config=documentation.config(),
         logging_config=None,  # rowlock.telemetry has set it up
-        stores={RATE_STORE: MemoryStore()},
-        lifespan=[_forgetting, *lifespan],
+        lifespan=list(lifespan),
     )
-    app.state.caches, app.state.streams = Caches(), Streams()
+    app.state.caches, app.state.streams, app.state.counts = Caches(), Streams(), Counts()
+    app.state.caches.lists = SharedLists()
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
     app.asgi_handler = Observing(app.asgi_handler, methods)
     return app
 
 
-def _limit(
-    per_minute: int, identify: Callable[[Request[Any, Any, Any]], str], *, only_post: bool = False
-) -> list[Middleware]:
+def _limit(per_minute: int, identify: Callable[[HTTPScope], str | None]) -> list[Middleware]:
     if not per_minute:
         return []
+    return [DefineMiddleware(RateLimit, per_minute=per_minute, identify=identify)]
 
-    async def counts(request: Request[Caller, Any, Any]) -> bool:
-        # Staff and services act for many: a shop's own server is not one customer.
-        if request.user.is_staff or request.scope["method"] == "OPTIONS":
-            return False
-        return not only_post or request.scope["method"] == "POST"
 
-    config = RateLimitConfig(
-        ("minute", per_minute),
-        identifier_for_request=identify,
-        check_throttle_handler=counts,
-        store=RATE_STORE,
+def _by_caller(scope: HTTPScope) -> str | None:
+    caller: Caller = scope["user"]
+    # Staff and services act for many: a shop's own server is not one customer.
+    if caller.is_staff or scope["method"] == "OPTIONS":
+        return None
+    return (
+        f"bookings of {caller.user_id}" if caller.user_id is not None else f"bookings from {_address(scope)}"
     )
-    return [config.middleware]
 
 
-def _by_caller(request: Request[Caller, Any, Any]) -> str:
-    user_id = request.user.user_id
-    return f"bookings of {user_id}" if user_id is not None else f"bookings from {get_remote_address(request)}"
+def _by_address(scope: HTTPScope) -> str | None:
+    caller: Caller = scope["user"]
+    if caller.is_staff or scope["method"] != "POST":
+        return None
+    return f"sign-ins from {_address(scope)}"
 
 
-def _by_address(request: Request[Any, Any, Any]) -> str:
-    return f"sign-ins from {get_remote_address(request)}"
-
-
-@asynccontextmanager
-async def _forgetting(app: Litestar) -> AsyncIterator[None]:
-    """Drop lapsed counts now and then, so that they don't grow with everyone who ever called."""
-    store = app.stores.get(RATE_STORE)
-    assert isinstance(store, MemoryStore)
-
-    async def forget() -> None:
-        while True:
-            await asyncio.sleep(FORGET_SECONDS)
-            await store.delete_expired()
-
-    task = asyncio.create_task(forget(), name="rate limits")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def _address(scope: HTTPScope) -> str:
+    client = scope.get("client")
+    return client[0] if client is not None else ""
