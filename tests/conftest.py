@@ -22,6 +22,7 @@ from rowlock.operations.context import Context, open_context
 from rowlock.postgres import migrate
 from rowlock.postgres.embedded import EmbeddedPostgres
 from rowlock.postgres.pool import Database
+from tests.redis_server import RedisServer, running_redis
 
 VERSIONS = ("18", "16", "15")
 DEBIAN_BIN_DIR = Path("/usr/lib/postgresql/15/bin")
@@ -136,6 +137,14 @@ async def context(dsn: str) -> AsyncIterator[Context]:
     """One process's worth of Rowlock, on a fresh database: for everything below HTTP."""
     async with open_context(Database(dsn)) as context:
         yield context
+
+
+@pytest.fixture
+def redis_server(short_dir: Path) -> Iterator[RedisServer]:
+    """A running Redis of the test's own, which it may stop, freeze and empty."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-", dir=short_dir))
+    with running_redis(folder) as redis_server:
+        yield redis_server
 
 
 def _database(server: EmbeddedPostgres, template: str) -> Iterator[str]:

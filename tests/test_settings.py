@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from rowlock import settings
+from rowlock.brokers.redis import Link
 from rowlock.settings import Settings, SettingsError
 
 KEY = "k" * 32
@@ -130,6 +131,20 @@ def test_a_wrong_value_is_named_in_one_line(
         ("DATABASE_URL", "postgresql://root:hunter2@db:port/x"),
         ("SUPABASE_URL", "https://root:hunter2@db.example.org"),
         ("ROWLOCK_SECRET_KEY", "hunter2"),
+        ("REDIS_URL", "http://root:hunter2@cache:6379"),
+        ("REDIS_URL", "root:hunter2@cache"),
+        ("REDIS_URL", "redis://root:hunter2@cache:port"),
+        ("REDIS_URL", "redis://root:hunter2@cache:0"),
+        ("REDIS_URL", "redis://root:hunter2@[cache"),
+        ("REDIS_URL", "redis://:hunter2@"),
+        ("REDIS_URL", "redis://root:hunter2@cache/one"),
+        ("REDIS_URL", "redis://root:hunter2@cache/0?db=-1"),
+        ("REDIS_URL", "redis://root:hunter2@cache/0?socket_timeout=60"),
+        ("REDIS_URL", "redis://root@cache/0?password=hunter2"),
+        ("REDIS_URL", "redis://root:hunter2@cache/0?ssl_ca_certs=/ca.pem"),
+        ("REDIS_URL", "rediss://root:hunter2@cache/0?ssl_cert_reqs=maybe"),
+        ("REDIS_URL", "redis://root:hunter2@cache/0?what"),
+        ("REDIS_URL", "unix://hunter2@"),
     ],
 )
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -143,9 +158,39 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value
 
 def test_secrets_are_not_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Printing the settings gives nothing away."""
-    found = load(monkeypatch, DATABASE_URL="postgresql://u:hunter2@db/x", ROWLOCK_SECRET_KEY=KEY)
+    found = load(
+        monkeypatch,
+        DATABASE_URL="postgresql://u:hunter2@db/x",
+        ROWLOCK_SECRET_KEY=KEY,
+        REDIS_URL="redis://u:hunter2@cache",
+    )
     assert "hunter2" not in repr(found)
     assert KEY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("redis://cache", "cache:6379"),
+        ("redis://u:hunter2@cache.example.org:6380/3", "cache.example.org:6380"),
+        ("redis://:hunter%2F2@[::1]:6379/", "[::1]:6379"),
+        (
+            "rediss://u:hunter2@cache/0?ssl_cert_reqs=required&ssl_ca_certs=/etc/ssl/certs/ca-certificates.crt",
+            "cache:6379",
+        ),
+        ("unix:///run/redis/redis.sock", "/run/redis/redis.sock"),
+        ("unix://u:hunter2@/run/redis.sock?db=2", "/run/redis.sock"),
+    ],
+)
+def test_an_address_of_redis_that_is_taken_can_be_used(
+    monkeypatch: pytest.MonkeyPatch, url: str, server: str
+) -> None:
+    """A server would start, and then fail for an address that was said to be right; or tell its password."""
+    found = load(monkeypatch, REDIS_URL=url)
+    assert found.redis_url == url
+    link = Link(url, "rowlock:", b"a key")
+    link._pool.make_connection()  # type: ignore[no-untyped-call]
+    assert link._server == server
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "localhost.example.org"])

@@ -10,6 +10,8 @@ from litestar import Litestar
 
 from rowlock import settings as environment
 from rowlock import telemetry
+from rowlock.brokers.redis_counts import RedisCounts
+from rowlock.brokers.redis_pages import RedisPages
 from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
@@ -33,6 +35,9 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with _context(settings) as context, _running(_loops(context, settings)):
             app.state.context = context
+            if context.redis is not None:
+                app.state.counts.shared = RedisCounts(context.redis)
+                app.state.caches.lists.shared = RedisPages(context.redis)
             yield
 
     demo = settings.auth == "demo"
@@ -98,7 +103,9 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
     )
-    return open_context(database, lanes=settings.lanes, hold_seconds=settings.hold_seconds)
+    return open_context(
+        database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, redis_url=settings.redis_url
+    )
 
 
 def _oidc(settings: Settings) -> OidcConfig | None:
@@ -128,6 +135,7 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
 
     async def look_after_maps() -> bool:
         await context.maps.check()
+        await context.maps.share()
         context.live.forget()
         context.maps.drop_idle()
         return False

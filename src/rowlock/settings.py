@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -29,6 +29,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ROWLOCK_"
+# What may be said in an address of Redis. Time-outs and retries are ours to choose: bookings depend on them.
+REDIS_OPTIONS = frozenset({"db"})
+REDIS_TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile"})
 SECRET_KEY_BYTES_MIN = 32  # HS256 is as strong as its key: RFC 7518 §3.2 asks for the hash's own size
 
 
@@ -64,6 +67,12 @@ class Settings(BaseSettings):
         repr=False,
         validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_URL"),
         description="PostgreSQL 14 or later, postgresql://user:password@host:port/name; embedded if unset",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="REDIS_URL",
+        description="Redis, redis://user:password@host:port/db, rediss:// or unix://; none if unset",
     )
     host: str = Field(
         default="127.0.0.1", validation_alias="HOST", description="address or name to listen on"
@@ -156,6 +165,13 @@ class Settings(BaseSettings):
                 raise ValueError("must look like postgresql://user:password@host:5432/name")
         return url
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: str | None) -> str | None:
+        if url is not None and (wrong := _wrong_with_redis(url)):
+            raise ValueError(wrong)
+        return url
+
     @field_validator("secret_key")
     @classmethod
     def _is_long_enough(cls, key: str | None) -> str | None:
@@ -200,6 +216,34 @@ class Settings(BaseSettings):
                     f"{variables(needed_field)[0]} is not set, but {variables(field)[0]} needs it"
                 )
         return self
+
+
+def _wrong_with_redis(url: str) -> str | None:
+    """What is wrong with an address of Redis, without repeating any of it; None if nothing is."""
+    try:
+        parts = urlsplit(url)
+        asked = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        on_socket = parts.scheme == "unix"
+        known = (
+            bool(parts.path)
+            if on_socket
+            else parts.scheme in {"redis", "rediss"}
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
+        numbers = asked.get("db", []) if on_socket else [parts.path.strip("/") or "0", *asked.get("db", [])]
+    except ValueError:  # a port that is no number, a broken [IPv6] address, a query that is none
+        known, asked, numbers = False, {}, []
+    if not known:
+        return "must look like redis://user:password@host:6379/0, rediss://… (TLS) or unix:///path/of/socket"
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        return "must end in the number of a database, as in redis://host:6379/0"
+    options = REDIS_OPTIONS | (REDIS_TLS_OPTIONS if parts.scheme == "rediss" else frozenset())
+    if not asked.keys() <= options:
+        return f"has an option that is not known; after the ? there may be {', '.join(sorted(options))}"
+    if asked.get("ssl_cert_reqs", ["required"]) not in (["required"], ["optional"], ["none"]):
+        return "must have ssl_cert_reqs as required, optional or none"
+    return None
 
 
 def variables(field: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ others (`SharedCounts`, that is Redis), the limit holds over all of them:
  1. Whatever is counted while a round trip is under way goes with the next one, together.
  2. Nobody waits for that longer than `WAIT_SECONDS_MAX`. Whoever has to is judged by what this process knows; while
     an answer is overdue, or there is nobody to ask, everyone is, at once. What was counted meanwhile is told later.
- 3. A caller who is over the limit already is refused without asking.
+ 3. A caller who is over the limit already, which all know, is refused without asking.
 
 (Litestar's own middleware reads a list of times, and writes it back: over two processes it forgets. `limits` takes a
 round trip a request and another for the time that is left, and its memory grows tasks. docs/decisions/0013.)
@@ -100,10 +100,11 @@ class Counts:
         window = self._window(key, now)
         window.count += 1
         alone = Count(window.count, window.ends_at - now)
-        if alone.number > limit:
+        reachable = self.shared is not None and self.shared.up and not self._overdue
+        if alone.number > limit and not (reachable and window.untold):
             return alone
         if self.shared is not None:
-            if self._overdue or not self.shared.up:
+            if not reachable:
                 window.untold += 1
                 telemetry.REDIS_FALLBACKS.labels("rates").inc()
             elif (shared := await self._shared_hit(key)) is not None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import asyncpg
 
+from rowlock.brokers.redis import Link
+from rowlock.brokers.redis_feed import RedisBroadcast
+from rowlock.brokers.redis_maps import RedisMaps
 from rowlock.engine.engine import Engine
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.postgres.queries import load
@@ -15,8 +19,10 @@ from rowlock.seatmap.feed import PostgresFeed
 from rowlock.seatmap.live import Live
 from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
+from rowlock.seatmap.shared import SharedMaps
 
 SQL = load("bookings")
+NAMES = load("installation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Context:
     """The pool (for reading), the engine (for every change to a seat), and what is remembered.
 
     `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
-    `hold_seconds` is for shows that set none of their own.
+    `hold_seconds` is for shows that set none of their own. `redis` is there where one is configured, up or not.
     """
 
     pool: asyncpg.Pool
@@ -34,19 +40,26 @@ class Context:
     live: Live
     ids_secret: bytes
     hold_seconds: int
+    redis: Link | None = None
 
 
 @asynccontextmanager
 async def open_context(
-    database: Database, *, lanes: int = 2, hold_seconds: int = 120
+    database: Database, *, lanes: int = 2, hold_seconds: int = 120, redis_url: str | None = None
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end."""
     async with AsyncExitStack() as stack:
         pool = await create_pool(database)
         stack.push_async_callback(pool.close)
+        ids_secret: bytes = await pool.fetchval(SQL.ids_secret)
+        link = None
+        if redis_url is not None:
+            link = Link(redis_url, f"rowlock:{await _installation(pool, ids_secret)}:", ids_secret)
+            await link.start()
+            stack.push_async_callback(link.stop)
         plans = Plans(pool)
-        maps = Maps(pool)
-        feed = PostgresFeed(database, pool, maps)
+        maps = Maps(pool, SharedMaps(RedisMaps(link), pool) if link is not None else None)
+        feed = PostgresFeed(database, pool, maps, RedisBroadcast(link) if link is not None else None)
         await feed.start()
         stack.push_async_callback(feed.stop)
         live = Live(maps)
@@ -54,4 +67,18 @@ async def open_context(
         engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds)
         engine.start()
         stack.push_async_callback(engine.close)
-        yield Context(pool, engine, plans, maps, live, await pool.fetchval(SQL.ids_secret), hold_seconds)
+        yield Context(pool, engine, plans, maps, live, ids_secret, hold_seconds, link)
+
+
+async def _installation(pool: asyncpg.Pool, ids_secret: bytes) -> str:
+    """A name for this database that no other has, so that several may use one Redis.
+
+    A copy has the same secret, but lies in another cluster, or under another number in the same one. A copy of a whole
+    cluster needs a database of Redis of its own (docs/configuration.md).
+    """
+    try:
+        cluster = await pool.fetchval(NAMES.cluster)
+    except asyncpg.InsufficientPrivilegeError:
+        cluster = ""
+    number = await pool.fetchval(NAMES.database)
+    return blake2b(f"{cluster} {number}".encode(), key=ids_secret[:64], digest_size=8).hexdigest()

@@ -6,6 +6,9 @@ matters: versions tell, and `maps.py` reads anew what has a gap.
 
 Messages are short: a NOTIFY's payload must stay below 8,000 bytes. Changes that were made close together share a
 payload, and a change too large for one is only named; whoever keeps that map reads it.
+
+Where there is a broker, it is used to tell, which takes that load off PostgreSQL; while it is away, or does not take a
+message, NOTIFY is. Everybody listens to both, always, so nobody has to agree on anything.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import random
 import secrets
 from base64 import b85decode, b85encode
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import asyncpg
@@ -39,6 +42,7 @@ SEND_AT_ONCE_MAX: Final = 500
 QUEUE_CHANGES_MAX: Final = 20_000  # a few seconds of a stampede; what is dropped beyond is found by the check
 RECONNECT_SECONDS_MAX: Final = 5.0
 RESEND_SECONDS: Final = 0.5
+STOP_SECONDS_MAX: Final = 1.5  # for what is queued when a process ends, the way over NOTIFY included
 PING_SECONDS: Final = 10.0  # a connection that broke silently hears nothing, and would never know
 
 
@@ -76,7 +80,7 @@ def _pack(message: Message) -> str:
     return b85encode(msgspec.msgpack.encode(message)).decode("ascii")
 
 
-def decode(payload: str) -> Message | None:
+def decode(payload: str | bytes) -> Message | None:
     """A message, or None for what is none of ours."""
     try:
         return msgspec.msgpack.decode(b85decode(payload), type=Message)
@@ -97,13 +101,26 @@ class Feed(Protocol):
         """End."""
 
 
-class PostgresFeed:
-    """The feed over LISTEN and NOTIFY."""
+class Broadcast(Protocol):
+    """A way to tell all processes that is quicker than NOTIFY, and may be away."""
 
-    def __init__(self, database: Database, pool: asyncpg.Pool, maps: Maps) -> None:
+    async def send(self, payloads: Sequence[str]) -> bool:
+        """Whether these were told. Takes a fraction of a second at most, and never fails."""
+
+    async def listen(self, hear: Callable[[bytes], None], begun: Callable[[], Awaitable[object]]) -> None:
+        """Hear, until cancelled; `begun` is called whenever hearing begins, and what was told before is gone."""
+
+
+class PostgresFeed:
+    """The feed over LISTEN and NOTIFY; and over a `broadcast` before NOTIFY, where there is one."""
+
+    def __init__(
+        self, database: Database, pool: asyncpg.Pool, maps: Maps, broadcast: Broadcast | None = None
+    ) -> None:
         self._database = database
         self._pool = pool
         self._maps = maps
+        self._broadcast = broadcast
         self._sender = secrets.token_hex(4)
         self._queue: deque[Change] = deque(maxlen=QUEUE_CHANGES_MAX)
         self._wanted = asyncio.Event()
@@ -123,11 +140,14 @@ class PostgresFeed:
             asyncio.create_task(self._send(), name="feed sender"),
             asyncio.create_task(self._listen(), name="feed listener"),
         ]
+        if self._broadcast is not None:
+            listening = self._broadcast.listen(self._take, self._maps.check)
+            self._tasks.append(asyncio.create_task(listening, name="feed broadcast listener"))
 
     async def stop(self) -> None:
         """Send what is queued, as far as that is quick, and end."""
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._flush(), 1)
+            await asyncio.wait_for(self._flush(), STOP_SECONDS_MAX)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -148,8 +168,17 @@ class PostgresFeed:
         async with self._sending:
             while self._queue:
                 changes = [self._queue.popleft() for _ in range(min(SEND_AT_ONCE_MAX, len(self._queue)))]
-                await self._pool.execute(SQL.notify, CHANNEL, encode(self._sender, changes))
+                payloads = encode(self._sender, changes)
+                if self._broadcast is None or not await self._told(self._broadcast, payloads):
+                    await self._pool.execute(SQL.notify, CHANNEL, payloads)
                 telemetry.FEED_CHANGES.labels("sent").inc(len(changes))
+
+    @staticmethod
+    async def _told(broadcast: Broadcast, payloads: Sequence[str]) -> bool:
+        told = await broadcast.send(payloads)
+        if not told:
+            telemetry.REDIS_FALLBACKS.labels("feed").inc()
+        return told
 
     async def _listen(self) -> None:
         pause = 0.1
@@ -187,6 +216,9 @@ class PostgresFeed:
             log.exception("change_not_applied", show_id=change.show_id, version=change.version)
 
     def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        self._take(payload)
+
+    def _take(self, payload: str | bytes) -> None:
         message = decode(payload)
         if message is None or message.sender == self._sender:
             return

@@ -16,6 +16,9 @@ How it stays true:
 A reading may have begun before the change that it is to show, so whoever needs a version says which (`expected`), and
 it is read once more where that is still missing. A change that can't be one of this show is ignored.
 
+Where maps are shared with other processes (shared.py), one is taken from there if PostgreSQL bears it out, and those that
+have come to rest are put there.
+
 Whoever listens to a map (`listeners`) is told of every step, a reload included, as the seats that differ.
 """
 
@@ -32,6 +35,7 @@ import structlog
 from rowlock import telemetry
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
+from rowlock.seatmap.shared import MapRow, SharedMaps
 
 log = structlog.get_logger(__name__)
 SQL = load("maps")
@@ -44,6 +48,7 @@ IDLE_SECONDS_MAX: Final = 300.0
 MAPS_MAX: Final = 4_000
 MAP_SEATS_MAX: Final = 20_000_000  # a byte a seat: 20 MB
 LOADS_AT_ONCE: Final = 4  # of those a check found behind: the pool is for others too
+SHARED_AT_ONCE_MAX: Final = 20  # maps a second: 2 MB, if all are of the largest kind
 READINGS_MAX: Final = 3  # a version that is not there after so many was never committed
 
 Listener = Callable[
@@ -54,7 +59,18 @@ Listener = Callable[
 class SeatMap:
     """One show's map. `letters` holds a status letter a seat, in layout order; `version` is what it shows."""
 
-    __slots__ = ("available", "expected", "letters", "listeners", "show_id", "used_at", "version", "waiting")
+    __slots__ = (
+        "available",
+        "expected",
+        "letters",
+        "listeners",
+        "resting",
+        "shared",
+        "show_id",
+        "used_at",
+        "version",
+        "waiting",
+    )
 
     def __init__(self, show_id: int) -> None:
         self.show_id = show_id
@@ -65,6 +81,8 @@ class SeatMap:
         self.waiting: dict[int, Change] = {}
         self.listeners: set[Listener] = set()
         self.used_at = 0.0
+        self.resting = -1  # the version that a check bore out, the last time
+        self.shared = -1  # the version that other processes can have
 
     @property
     def statuses(self) -> str:
@@ -124,9 +142,16 @@ class Maps:
     """The maps of the shows that this process is asked about."""
 
     def __init__(
-        self, pool: asyncpg.Pool, *, maps_max: int = MAPS_MAX, seats_max: int = MAP_SEATS_MAX
+        self,
+        pool: asyncpg.Pool,
+        shared: SharedMaps | None = None,
+        *,
+        maps_max: int = MAPS_MAX,
+        seats_max: int = MAP_SEATS_MAX,
     ) -> None:
         self._pool = pool
+        self._shared = shared
+        self._borne_out: list[tuple[SeatMap, int]] = []
         self._maps_max = maps_max
         self._seats_max = seats_max
         self._maps: OrderedDict[int, SeatMap] = OrderedDict()
@@ -173,6 +198,7 @@ class Maps:
         seen = {
             show_id: seat_map.version for show_id, seat_map in self._maps.items() if seat_map.version >= 0
         }
+        self._borne_out = []
         if not seen:
             return 0
         rows = await self._pool.fetch(SQL.versions, list(seen))
@@ -182,6 +208,11 @@ class Maps:
                 # What a map shows was committed before it was looked up, so the database was set back.
                 log.warning("map_ahead", show_id=show_id, version=version, committed=wanted.get(show_id))
                 self._drop(show_id)
+        self._borne_out = [
+            (seat_map, version)
+            for show_id, version in wanted.items()
+            if (seat_map := self._maps.get(show_id)) is not None and seat_map.version == version
+        ]
         if not (ahead := self._behind(wanted)):
             return 0
         await asyncio.sleep(GAP_SECONDS_MAX)  # it may be on its way
@@ -191,6 +222,23 @@ class Maps:
             some = behind[n : n + LOADS_AT_ONCE]
             await asyncio.gather(*(self._load(show_id, wanted[show_id]) for show_id in some))
         return len(behind)
+
+    async def share(self) -> None:
+        """Let other processes have the maps that the last two checks found alike; in a rush nobody could use them."""
+        if self._shared is None:
+            return
+        at_rest: list[tuple[int, MapRow]] = []
+        for seat_map, version in self._borne_out:
+            rested, seat_map.resting = seat_map.resting == version, version
+            if seat_map.version != version or seat_map.shared == version or not rested:
+                continue
+            if len(at_rest) < SHARED_AT_ONCE_MAX:
+                seat_map.shared = version
+                at_rest.append(
+                    (seat_map.show_id, MapRow(version, seat_map.available, bytes(seat_map.letters)))
+                )
+        self._borne_out = []
+        await self._shared.share(at_rest)
 
     def drop_idle(self) -> None:
         """Drop the maps that nobody has looked at for a while."""
@@ -241,15 +289,16 @@ class Maps:
         try:
             for _ in range(READINGS_MAX):
                 heard = set(seat_map.waiting)
-                row = await self._pool.fetchrow(SQL.map, show_id)
+                row = await self._fetch(show_id)
                 if not self.keeps(seat_map):
                     return
                 if row is None:
                     self._drop(show_id)
                     return
                 if seat_map.version < 0:
-                    self._seats += len(row["letters"])
-                seat_map.replace(row["version"], row["available"], row["letters"])
+                    self._seats += len(row.letters)
+                seat_map.replace(*row)
+                seat_map.shared = max(seat_map.shared, row.version)
                 for number in heard & seat_map.waiting.keys():
                     del seat_map.waiting[number]  # told, and not committed: none of ours
                 if seat_map.version >= seat_map.expected:
@@ -262,6 +311,12 @@ class Maps:
             del self._loading[show_id]
             if seat_map.version < 0 and self.keeps(seat_map):  # the next who asks begins anew
                 self._drop(show_id)
+
+    async def _fetch(self, show_id: int) -> MapRow | None:
+        if self._shared is not None:
+            return await self._shared.read(show_id)
+        row = await self._pool.fetchrow(SQL.map, show_id)
+        return None if row is None else MapRow(row["version"], row["available"], row["letters"])
 
     def _forget(self, wanted: int) -> None:
         """Drop the least recently used maps where there are too many; never one that is listened to, or `wanted` now."""

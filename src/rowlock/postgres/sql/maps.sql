@@ -9,6 +9,17 @@ WHERE i.show_id = $1
 -- The versions of shows. $1: show ids.
 SELECT show_id, version FROM inventory WHERE show_id = ANY ($1::bigint[])
 
+-- name: standing
+-- What a map that was not read here must agree with: the show's version, and the history that versions belong to. A
+-- database that was set back goes on with other changes under the same versions; to set it back it is started anew,
+-- made anew, or its tables are filled anew. $1: show id.
+SELECT version, total,
+       concat_ws('-', extract(epoch FROM pg_postmaster_start_time()),
+                 (SELECT oid FROM pg_database WHERE datname = current_database()),
+                 pg_relation_filenode('seats'), pg_relation_filenode('inventory')) AS lineage
+FROM inventory
+WHERE show_id = $1
+
 -- name: notify
 -- Tell every process. $1: channel. $2: payloads.
 SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload
