@@ -7,25 +7,27 @@ alone, before anything is encoded.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from litestar import MediaType, Request, Response
-from litestar.types import Scope
+from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header, parse_etags
 
 from rowlock.http.observing import vary_by_encoding
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.seats import plan_of
-from rowlock.seatmap.encoded import Bodies, Letters, Reading, SeatList, Source, WholeLayout, read
+from rowlock.seatmap.encoded import Bodies, Coding, Letters, Reading, SeatList, Source, WholeLayout, read
 from rowlock.seatmap.maps import SeatMap
 
-NO_CACHE = "no-cache"  # may be kept, but must be asked about each time
-FOREVER = "public, max-age=31536000, immutable"
+NO_CACHE = b"no-cache"  # may be kept, but must be asked about each time
+FOREVER = b"public, max-age=31536000, immutable"
 COMPRESSED_BYTES_MIN = 1_000  # below this the answer fits into one packet anyway
 
 LIST_SECONDS = 1.0  # a list of shows is as current as a live map is
@@ -34,54 +36,66 @@ LISTS_MAX = 500  # filters that are asked for at the same time; 50 shows are som
 # What a seat takes at least: whether a body is compressed must be known before it is made.
 _LETTER_BYTES, _LISTED_SEAT_BYTES, _PLANNED_SEAT_BYTES = 1, 100, 60
 
-_CODING = re.compile(
-    r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?"
-)
+
+class Encoded(Response[Any]):
+    """An answer whose bytes are all there: whatever a framework does on the way to them is left out.
+
+    The looks of a crowd are the most of all requests, and cost more to dress up than to answer.
+    """
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], content: bytes) -> None:
+        self.status_code = status
+        self.raw = headers
+        self.content = content
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """Itself, as an ASGI application: what routes and hooks add to other answers would have to be encoded anew."""
+        return self._send  # type: ignore[return-value]  # Litestar only calls it
+
+    async def _send(self, _scope: Scope, _receive: Receive, send: Any) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw})
+        await send({"type": "http.response.body", "body": self.content, "more_body": False})
 
 
-def asks_for_other_than(scope: Scope) -> list[str] | None:
-    """The ETags in If-None-Match, without their weakness; None if the header is not there."""
-    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"]
-    if not values:
-        return None
-    return [tag.strip().removeprefix("W/") for value in values for tag in value.split(",")]
+def has_already(scope: Scope, etag: str) -> bool:
+    """Whether the caller has the answer of this tag (RFC 9110, section 13.1.2: weakness makes no difference)."""
+    values = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    return bool(values) and parse_etags(_joined(values)).contains_weak(etag)
 
 
-def matches(wanted: list[str] | None, etag: str) -> bool:
-    """Whether the caller has this already."""
-    return wanted is not None and ("*" in wanted or etag in wanted)
+def coding_for(scope: Scope, body_bytes: int) -> Coding:
+    """How an answer of about that size is sent (RFC 9110, section 12.5.3)."""
+    values = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+    large, small = _codings(_joined(values))
+    return large if body_bytes >= COMPRESSED_BYTES_MIN else small
 
 
-def not_modified(etag: str, cache_control: str) -> Response[Any]:
-    """304."""
-    return Response(None, status_code=304, headers={"ETag": etag, "Cache-Control": cache_control})
-
-
-def takes_gzip(scope: Scope, body_bytes: int) -> bool:
-    """Whether an answer of about that size goes out compressed (RFC 9110, section 12.5.3)."""
-    accepted = ",".join(
-        value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-encoding"
-    )
-    preferred, possible = _gzip_accepted(accepted)
-    return preferred if body_bytes >= COMPRESSED_BYTES_MIN else possible
+def _joined(values: list[bytes]) -> str:
+    """A header that came in several lines, as one."""
+    return b",".join(values).decode("latin-1")
 
 
 @lru_cache(256)  # there are few browsers
-def _gzip_accepted(accepted: str) -> tuple[bool, bool]:
-    """Whether a caller would rather have gzip than none, and whether it would have nothing else.
+def _codings(accepted: str) -> tuple[Coding, Coding]:
+    """What a caller takes for a large answer, and for one that is not worth compressing.
 
-    One that would have neither gets its answer as it is, for the standard leaves that to us.
+    One that would have none of ours gets its answer as it is, for the standard leaves that to us. `*` never means
+    zstd: whoever says it may well be from before there was any.
     """
-    weights: dict[str, float] = {}
-    for part in accepted.split(","):
-        found = _CODING.fullmatch(part)
-        if found is not None:
-            weights[found[1].lower().removeprefix("x-")] = 1.0 if found[2] is None else float(found[2])
-    others = weights.get("*", 0.0)
-    gzip = weights.get("gzip", others)
-    plain = weights.get("identity", 0.0)  # acceptable without being named, but the last choice
-    plain_refused = plain == 0 and ("identity" in weights or weights.get("*") == 0.0)
-    return 0 < gzip >= plain, gzip > 0 and plain_refused
+    accept = parse_accept_header(accepted, Accept)
+    named = {name.lower() for name in accept.values()}
+    weights = {
+        Coding.ZSTD: accept.quality("zstd") if "zstd" in named else 0,
+        Coding.GZIP: accept.quality("x-gzip" if "x-gzip" in named else "gzip"),
+    }
+    best = max(weights, key=weights.__getitem__)  # zstd, where both are as welcome
+    plain = accept.quality("identity")
+    if not weights[best]:
+        return Coding.PLAIN, Coding.PLAIN
+    plain_refused = (
+        not plain and accept.find("identity") >= 0
+    )  # by name or by `*`; not being named is no refusal
+    return best if weights[best] >= plain else Coding.PLAIN, best if plain_refused else Coding.PLAIN
 
 
 class Caches:
@@ -143,23 +157,29 @@ async def _map_of(context: Context, show_id: int) -> SeatMap:
 
 
 async def _answer(
-    request: Request[Any, Any, Any], source: Source, size: int, cache_control: str
+    request: Request[Any, Any, Any], source: Source, size: int, cache_control: bytes
 ) -> Response[Any]:
     """200 with the body as the caller takes it, or 304. `size`: about how many bytes it has."""
     vary_by_encoding(request.scope)
-    gzip = takes_gzip(request.scope, size)
-    etag = _etag(source, source.version, gzip=gzip)
-    if matches(asks_for_other_than(request.scope), etag):
-        return not_modified(etag, cache_control)
-    body = await caches_of(request).bodies.get(source, gzip=gzip)
-    headers = {"ETag": _etag(source, body.version, gzip=gzip), "Cache-Control": cache_control}
-    if gzip:
-        headers["Content-Encoding"] = "gzip"
-    return Response(body.content, headers=headers, media_type=MediaType.JSON)
+    coding = coding_for(request.scope, size)
+    etag = _etag(source, source.version, coding)
+    if has_already(request.scope, etag):
+        return Encoded(304, [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", cache_control)], b"")
+    body = await caches_of(request).bodies.get(source, coding)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body.content)),
+        (b"etag", b'"%b"' % _etag(source, body.version, coding).encode()),
+        (b"cache-control", cache_control),
+    ]
+    if coding is not Coding.PLAIN:
+        headers.append((b"content-encoding", coding.encode()))
+    return Encoded(200, headers, body.content)
 
 
-def _etag(source: Source, version: int, *, gzip: bool) -> str:
-    return f'"{source.show_id}-{version}-{source.kind}{"-gzip" if gzip else ""}"'
+def _etag(source: Source, version: int, coding: Coding) -> str:
+    form = "" if coding is Coding.PLAIN else f"-{coding}"
+    return f"{source.show_id}-{version}-{source.kind}{form}"
 
 
 class Lists:
