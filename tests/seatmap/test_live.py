@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import random
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -183,6 +184,53 @@ async def test_coming_readers_do_not_hurry_the_others(sale: Sale, monkeypatch: p
     await first.up_to(21)
     assert len(first.names) <= 3
     await first.leave()
+
+
+async def test_the_more_look_the_rarer_they_are_told(sale: Sale) -> None:
+    """Ten thousand who look would take the whole process from those who book."""
+    reader = await sale.reader()
+    await reader.one()
+    hub = sale.live._hub(sale.map)
+    assert hub.tick_seconds == lives.TICK_SECONDS
+    hub.readers += 2_000
+    assert hub.tick_seconds == pytest.approx(0.2, rel=0.01)
+    hub.readers -= 2_000
+    await reader.leave()
+
+
+async def test_others_are_served_while_a_crowd_is_woken(sale: Sale) -> None:
+    """Each delta would hold up all bookings until it was sent to everyone."""
+    hub = sale.live._hub(sale.map)
+    crowd = [hub.news() for _ in range(lives.WAKE_READERS * 3 + 7)]
+    crowd[5].cancel()
+    sale.sell(1)
+    assert hub.since(2) == (2, [])  # asks for it to be told now
+    late = hub.news()
+    woken = [0]
+    while woken[-1] < len(crowd):
+        await asyncio.sleep(0)
+        woken.append(sum(news.done() for news in crowd))
+    assert max(now - before for before, now in itertools.pairwise(woken)) <= lives.WAKE_READERS + 1
+    assert not late.done()
+    sale.sell(2)
+    assert hub.since(3) == (3, [])
+    await late
+
+
+async def test_all_of_a_crowd_are_told_all(sale: Sale) -> None:
+    """Whoever is woken last would be forgotten where the next change comes first."""
+    readers = [await sale.reader() for _ in range(lives.WAKE_READERS * 4)]
+    for reader in readers:
+        await reader.one()
+    reading = [asyncio.create_task(reader.up_to(101)) for reader in readers]
+    for seat in range(100):
+        sale.sell(seat)
+        if seat % 7 == 0:
+            await asyncio.sleep(0.003)
+    await asyncio.gather(*reading)
+    assert {reader.shows for reader in readers} == {sale.map.statuses}
+    for reader in readers:
+        await reader.leave()
 
 
 async def test_resuming(sale: Sale) -> None:

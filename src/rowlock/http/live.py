@@ -88,7 +88,7 @@ class _Stream(ASGIResponse):
 @get(
     "/{show_id:str}/live",
     summary="Watch a show's seat map",
-    description="Server-sent events: a `snapshot`, then a `delta` for whatever changes, at most ten a second. Each delta "
+    description="Server-sent events: a `snapshot`, then a `delta` for whatever changes, at most ten a second, and fewer where thousands watch. Each delta "
     "begins at the version where the one before ended; an event's id is its version. An `EventSource` that has lost its "
     "connection sends `Last-Event-ID` by itself, and goes on from there; one that was away for too long gets a "
     "snapshot. A comment every 15 seconds keeps the connection awake.",
