@@ -11,10 +11,10 @@ MADE_IN := $(shell $(PY) -c 'print(open(".venv/.made").read().strip())' 2>/dev/n
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format lock clean FORCE
+.PHONY: help run test check bench-live format lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.run ## serve a demo on http://127.0.0.1:8000, with a database of its own in ./var
 	@exec $(PY) -m rowlock demo
@@ -30,6 +30,9 @@ check: .venv/.dev ## check format, lint, types and import contracts
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
+	$(PY) -m benchmarks.live_maps
 
 format: .venv/.dev ## format the code, and mend what the linter can
 	$(PY) -m ruff format .

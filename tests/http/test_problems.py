@@ -289,9 +289,15 @@ async def test_each_request_is_one_log_line(client: httpx.AsyncClient) -> None:
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
         await client.get("/api/shows/1", headers={"X-Request-Id": "mine"})
         await client.get("/health")
+        looked = await client.get("/api/shows/1/availability")
+        await client.get("/api/shows/1/availability", headers={"If-None-Match": looked.headers["ETag"]})
+        await client.get("/api/shows/999/availability")
     assert [(line["log_level"], line["route"], line["status"]) for line in logs] == [
         ("info", "/api/shows/{show_id}", 200),
         ("debug", "/health", 200),
+        ("debug", "/api/shows/{show_id}/availability", 200),
+        ("debug", "/api/shows/{show_id}/availability", 304),
+        ("info", "/api/shows/{show_id}/availability", 404),
     ]
     assert logs[0]["request_id"] == "mine"
     assert logs[0]["ms"] > 0

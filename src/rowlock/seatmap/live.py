@@ -30,7 +30,7 @@ TICK_SECONDS: Final = (
 # To send an event costs some 15 µs for each reader: so at most a seventh of the process's time. 2,000 readers have a
 # delta each 0.2 s; all that a process takes (http/live.py), one a second.
 TICK_SECONDS_A_READER: Final = 0.000_1
-WAKE_READERS: Final = 50  # at a time: under a millisecond, in which nobody else is served
+WAKE_READERS: Final = 100  # at a time: a millisecond or two, in which nobody else is served
 RING_DELTAS_MAX: Final = 600  # a minute of a stampede; readers that were away for longer get a snapshot
 RING_BYTES_MAX: Final = (
     2_000_000  # a delta of a large block is some 100 kB: many of those are no help to anyone
