@@ -2,7 +2,7 @@
 
 All requests are made beforehand. At a rate, each is due at its moment and is sent then, whether or not those before it
 were answered (by the next free connection, where all wait). What is told of each booking: its first seat, and when it
-was sent and answered.
+was sent and answered, and when the database decided it, by the answer's own `settled_at`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 import json
 from collections import Counter, deque
 from collections.abc import Sequence
-from time import monotonic_ns
+from datetime import UTC, datetime, timedelta
+from time import monotonic_ns, time_ns
 from typing import Any, Final, cast
 
 import httptools
@@ -69,6 +70,7 @@ class Crowd:
         self.sent = [0] * len(requests)
         self.answered = [0] * len(requests)
         self.due = [0] * len(requests)
+        self.bodies = [b""] * len(requests)
         self.outcomes: Counter[str] = Counter()
         self._rate = rate
         self._idle: deque[_Connection] = deque()
@@ -109,6 +111,7 @@ class Crowd:
     def take(self, connection: _Connection, number: int, status: int, body: bytes) -> None:
         """An answer has come."""
         self.answered[number] = monotonic_ns()
+        self.bodies[number] = body
         self.outcomes["201" if status == 201 else _code(status, body)] += 1
         self._idle.append(connection)
         self._left -= 1
@@ -131,6 +134,18 @@ def _code(status: int, body: bytes) -> str:
         return str(json.loads(body)["code"])
     except (ValueError, KeyError):
         return str(status)
+
+
+def _decided(bodies: Sequence[bytes]) -> list[int]:
+    """When each booking was decided, by the monotonic clock: the database is on this machine, and has its clock."""
+    offset = time_ns() - monotonic_ns()
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    decided = []
+    for body in bodies:
+        settled_at = json.loads(body).get("settled_at")
+        since = datetime.fromisoformat(settled_at) - epoch if settled_at else timedelta()
+        decided.append(since // timedelta(microseconds=1) * 1_000 - offset)
+    return decided
 
 
 def _requests(show: int, bookings: int, each: int, first: int, by: str) -> list[bytes]:
@@ -166,6 +181,7 @@ async def _run(wished: dict[str, Any]) -> None:
         p99_ms=delays[len(delays) * 99 // 100],
         sent=crowd.sent,
         answered=crowd.answered,
+        decided=_decided(crowd.bodies),
     )
 
 

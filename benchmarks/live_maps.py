@@ -123,7 +123,7 @@ def _sale(server: Server, database: Postgres, buyers: Any, readers: Any = None) 
         others_cpu=max(0.0, sale.others_cpu - readers_cpu),
         readers_cpu=readers_cpu,
         megabits_per_second=read["bytes"] * 8 / 1e6 / seconds,
-        delays=delays(bought["sent"], bought["answered"], first_seats, read["deltas"], read["readers"]),
+        delays=delays(bought["decided"], bought["sent"], first_seats, read["deltas"], read["readers"]),
     )
 
 
@@ -221,7 +221,7 @@ def live(server: Server, database: Postgres, rounds: int, result: Result) -> Non
     rushed = [sale.delays for sale in found["rush, watched"] if sale.delays is not None]
     p99 = tuple(delay.p99_ms for delay in told)
     result.figures += [
-        Figure("Request to reader, p99", statistics.median(p99), "ms", 500, at_most=True, each=p99),
+        Figure("Change to reader, p99", statistics.median(p99), "ms", 500, at_most=True, each=p99),
         Figure(
             "Changes that a reader missed", sum(delay.untold for delay in told + rushed), "", 0, at_most=True
         ),
@@ -233,9 +233,9 @@ def live(server: Server, database: Postgres, rounds: int, result: Result) -> Non
         ),
         ratio(f"Bookings with {READERS:,} readers, as fast as can be", each["rush, watched"], each["rush"]),
         Figure(
-            "Answer to reader, p99", statistics.median([delay.p99_from_answer_ms for delay in told]), "ms"
+            "Request to reader, p99", statistics.median([delay.p99_from_request_ms for delay in told]), "ms"
         ),
-        Figure("Request to reader in that rush, p99", statistics.median([d.p99_ms for d in rushed]), "ms"),
+        Figure("Change to reader in that rush, p99", statistics.median([d.p99_ms for d in rushed]), "ms"),
         Figure(
             "Cores that the rest of the machine took meanwhile",
             statistics.median(sale.others_cpu for sales in found.values() for sale in sales),

@@ -28,7 +28,8 @@ from rowlock.seatmap.maps import Maps, SeatMap
 SEATS: Final = 20_000
 MAPS: Final = 200
 HOUR_SECONDS: Final = 3_600
-WARM_SECONDS: Final = 360
+WARM_SECONDS: Final = 600
+SAMPLES: Final = 6  # through the hour
 COMMITS_PER_SECOND: Final = 50
 SEATS_PER_COMMIT: Final = 40
 READERS: Final = 50
@@ -142,14 +143,14 @@ def _resident_bytes() -> int:
 async def _hour() -> dict[str, object]:
     events = _Events()
     await events.pass_seconds(WARM_SECONDS)
-    warm = _resident_bytes()
-    await events.pass_seconds(HOUR_SECONDS)
-    after = _resident_bytes()
+    resident = [_resident_bytes()]
+    for _ in range(SAMPLES):
+        await events.pass_seconds(HOUR_SECONDS // SAMPLES)
+        resident.append(_resident_bytes())
     await events.end()
     return {
-        "resident_bytes_warm": warm,
-        "resident_bytes_after": after,
-        "growth_percent": (after / warm - 1) * 100,
+        "resident_bytes": resident,
+        "growth_percent": (resident[-1] / resident[0] - 1) * 100,
         "told": events.told,
     }
 
