@@ -222,6 +222,7 @@ def config() -> OpenAPIConfig:
             Tag(name="Shows", description="What is on, and what seats there are."),
             Tag(name="Bookings", description="Taking seats, confirming, giving back."),
             Tag(name="Session", description="Signing in and out of the page."),
+            Tag(name="Box office", description="How a show sells, and who has which seats."),
             *classic.TAGS,
             Tag(name="Around it", description="For those who run the server."),
         ],
