@@ -11,6 +11,7 @@ from litestar import Litestar
 from rowlock import settings as environment
 from rowlock import telemetry
 from rowlock.http.application import create_http
+from rowlock.http.documentation import openapi_document
 from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
@@ -58,6 +59,11 @@ def create_app_from_env() -> Litestar:
     settings = environment.load()
     telemetry.configure(settings)
     return create_app(settings)
+
+
+def openapi() -> bytes:
+    """The API's description, OpenAPI as JSON: the same that a server serves, without one."""
+    return openapi_document(create_http(AuthConfig(secret_keys=(secrets.token_hex(32),))))
 
 
 async def run_worker(settings: Settings) -> None:

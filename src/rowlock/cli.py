@@ -116,6 +116,14 @@ def token(
         _fail(f"no token: {cause}")
 
 
+@cli.command(epilog="Example: rowlock openapi > openapi.json")
+def openapi() -> None:
+    """Print the API's description, OpenAPI 3.1 as JSON: to make clients from. Needs no settings and no server."""
+    from rowlock.app import openapi as document
+
+    typer.echo(document())
+
+
 def main() -> None:
     """Run the command line, and turn what fails predictably into a line and exit code 2."""
     serving.handle(
