@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Create a show
-         * @description `name`, `start_time` and either `total_seats` or `layout` are enough. For admins.
+         * @description `name`, `start_time` and one of `total_seats`, `layout` and `layout_of` are enough. For admins.
          */
         post: operations["create_show"];
         delete?: never;
@@ -223,7 +223,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Search a show's bookings
+         * @description Newest first. A search looks through some thousand bookings a call: a page may be short, or even empty, and still have a `next_cursor` to go on with. For admins and services.
+         */
+        get: operations["search_bookings"];
         put?: never;
         /**
          * Book seats of a show
@@ -276,6 +280,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bookings/{booking_id}/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a booking for a calendar
+         * @description The show, its place and time zone, and the seats, as iCalendar (RFC 5545). Got again when the booking has changed or was cancelled, it takes the place of what was imported before. For its owner, admins and services.
+         */
+        get: operations["get_booking_calendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/bookings/{booking_id}/confirm": {
         parameters: {
             query?: never;
@@ -310,6 +334,46 @@ export interface paths {
          * @description PENDING becomes FAILED (`released`), CONFIRMED becomes CANCELLED; the seats are free at once.
          */
         post: operations["cancel_booking"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a show sells
+         * @description Seats and revenue by category; bookings by status, by the reason they ended for, and over time. Counted anew every 5 seconds at most. For admins.
+         */
+        get: operations["get_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/shows/{show_id}/bookings.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export a show's bookings
+         * @description All of them, newest first, as CSV (RFC 4180, in UTF-8 with a byte order mark), sent as they are read. A text that a spreadsheet would take for a formula begins with an apostrophe. For admins and services.
+         */
+        get: operations["export_bookings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -648,26 +712,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Where to go
-         * @description The ways in, for those who come to the root.
-         */
-        get: operations["get_root"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/health": {
         parameters: {
             query?: never;
@@ -815,6 +859,29 @@ export interface components {
              */
             show_id: number;
         };
+        /** BookingCounts */
+        BookingCounts: {
+            /**
+             * @description Those that hold seats.
+             * @example 2
+             */
+            pending: number;
+            /**
+             * @description Those that have seats.
+             * @example 45
+             */
+            confirmed: number;
+            /**
+             * @description Those that got none, or lost them unconfirmed; they are kept for some weeks only.
+             * @example 7
+             */
+            failed: number;
+            /**
+             * @description Those that were given back.
+             * @example 1
+             */
+            cancelled: number;
+        };
         /**
          * BookingStatus
          * @description A booking's status, as the API says it.
@@ -904,6 +971,45 @@ export interface components {
              */
             conflicts?: string[];
         };
+        /** StatisticsInterval */
+        StatisticsInterval: {
+            /**
+             * Format: date-time
+             * @description When the interval begins.
+             * @example 2029-12-01T09:00:00Z
+             */
+            at: string;
+            /**
+             * @description Bookings made in it that are PENDING.
+             * @example 2
+             */
+            pending: number;
+            /**
+             * @description Those that are CONFIRMED.
+             * @example 45
+             */
+            confirmed: number;
+            /**
+             * @description Those that FAILED.
+             * @example 7
+             */
+            failed: number;
+            /**
+             * @description Those that were CANCELLED.
+             * @example 1
+             */
+            cancelled: number;
+            /**
+             * @description The seats of the CONFIRMED ones.
+             * @example 90
+             */
+            seats: number;
+            /**
+             * @description What those cost together.
+             * @example 801000
+             */
+            amount_cents: number;
+        };
         /**
          * Category
          * @description A price band. The price is of one seat, in minor units of the show's currency.
@@ -925,6 +1031,49 @@ export interface components {
              * @example #b3261e
              */
             color: string | null;
+        };
+        /** CategoryStatistics */
+        CategoryStatistics: {
+            /**
+             * @description The price band.
+             * @example Stalls
+             */
+            category: string;
+            /**
+             * @description The price of one seat, in minor units.
+             * @example 8900
+             */
+            price_cents: number;
+            /**
+             * @description All its seats; the four counts add up to it.
+             * @example 600
+             */
+            total_seats: number;
+            /**
+             * @description Seats that can be had.
+             * @example 500
+             */
+            available_seats: number;
+            /**
+             * @description Seats that PENDING bookings hold.
+             * @example 4
+             */
+            reserved_seats: number;
+            /**
+             * @description Seats that CONFIRMED bookings have.
+             * @example 90
+             */
+            booked_seats: number;
+            /**
+             * @description Seats that are off sale.
+             * @example 6
+             */
+            blocked_seats: number;
+            /**
+             * @description What its booked seats cost together.
+             * @example 801000
+             */
+            revenue_cents: number;
         };
         /**
          * ClassicFourBooking
@@ -1658,7 +1807,7 @@ export interface components {
         };
         /**
          * NewShow
-         * @description A show to be made. `name`, `start_time` and one of `total_seats` and `layout` are enough.
+         * @description A show to be made. `name`, `start_time` and one of `total_seats`, `layout` and `layout_of` are enough.
          */
         NewShow: {
             /**
@@ -1683,6 +1832,11 @@ export interface components {
              * @default null
              */
             layout: components["schemas"]["NewLayout"] | null;
+            /**
+             * @description The seats of this show, with its categories and currency where none are given. Instead of `total_seats` and `layout`.
+             * @default null
+             */
+            layout_of: number | null;
             /**
              * @description An id of your own; the next free one if left out.
              * @default null
@@ -1732,11 +1886,11 @@ export interface components {
              */
             status: components["schemas"]["ShowStatus"];
             /**
-             * @description ISO 4217, of all prices of the show.
-             * @default EUR
+             * @description ISO 4217, of all prices of the show; EUR if left out.
+             * @default null
              * @example EUR
              */
-            currency: string;
+            currency: string | null;
             /**
              * @description Price bands; the first is the one of seats that name none.
              * @default []
@@ -1930,6 +2084,21 @@ export interface components {
          * @enum {unknown}
          */
         Reason: "cancelled_by_admin" | "cancelled_by_customer" | "hold_expired" | "not_enough_seats" | "released" | "seats_taken" | "show_cancelled";
+        /** ReasonCount */
+        ReasonCount: {
+            /** @description Why they ended. */
+            reason: components["schemas"]["Reason"];
+            /**
+             * @description How many bookings.
+             * @example 6
+             */
+            bookings: number;
+            /**
+             * @description How many seats they asked for.
+             * @example 12
+             */
+            seats: number;
+        };
         /**
          * Role
          * @description What a caller may do: book for itself, book for anyone, or run the house.
@@ -2099,6 +2268,12 @@ export interface components {
              * @enum {string}
              */
             source: "anonymous" | "token" | "cookie" | "demo";
+            /**
+             * @description `demo`: whoever is on this machine may do all, and nobody need sign in.
+             * @example token
+             * @enum {string}
+             */
+            auth: "token" | "demo";
             /**
              * @description Where to sign in with the issuer; null where none is set up.
              * @example /api/session/login
@@ -2359,6 +2534,43 @@ export interface components {
              */
             expires_at: string;
         };
+        /** Statistics */
+        Statistics: {
+            /**
+             * @description The show.
+             * @example 1
+             */
+            show_id: number;
+            /**
+             * Format: date-time
+             * @description When it was counted.
+             * @example 2029-12-01T09:05:00.123456Z
+             */
+            as_of: string;
+            /**
+             * @description ISO 4217.
+             * @example EUR
+             */
+            currency: string;
+            /**
+             * @description What all booked seats cost together, in minor units.
+             * @example 801000
+             */
+            revenue_cents: number;
+            /** @description How many there are of each status. */
+            bookings: components["schemas"]["BookingCounts"];
+            /** @description Seats and revenue of each price band. */
+            categories: components["schemas"]["CategoryStatistics"][];
+            /** @description Why bookings FAILED or were CANCELLED, most frequent first. */
+            reasons: components["schemas"]["ReasonCount"][];
+            /**
+             * @description How long an interval of the timeline is.
+             * @example 3600
+             */
+            interval_seconds: number;
+            /** @description The bookings by when they were made, oldest first; at most 121 intervals, none left out. */
+            timeline: components["schemas"]["StatisticsInterval"][];
+        };
         /**
          * BookingStep
          * @description One status of a booking, and since when.
@@ -2373,29 +2585,6 @@ export interface components {
              * @example 2029-12-01T09:00:00.123456Z
              */
             at: string;
-        };
-        /** Welcome */
-        Welcome: {
-            /**
-             * @description Rowlock.
-             * @example Rowlock
-             */
-            name: string;
-            /**
-             * @description Its version.
-             * @example 1.0.0
-             */
-            version: string;
-            /**
-             * @description Where shows are.
-             * @example /api/shows
-             */
-            shows: string;
-            /**
-             * @description Where this is described.
-             * @example /api-docs
-             */
-            documentation: string;
         };
         /**
          * ClassicError
@@ -2499,6 +2688,8 @@ export interface operations {
                 status?: components["schemas"]["ShowStatus"] | null;
                 /** @description Only those that start after this; earlier ones too, if it lies in the past. */
                 starts_after?: string | null;
+                /** @description Only those that start before this. */
+                starts_before?: string | null;
                 /** @description At most so many, 1 to 200. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -4229,6 +4420,132 @@ export interface operations {
             };
         };
     };
+    search_bookings: {
+        parameters: {
+            query?: {
+                /** @description Part of a customer's name, e-mail address or user id, in any case; or a booking's whole id. */
+                q?: string | null;
+                /** @description The booking that has the seat of this label now. */
+                seat?: string | null;
+                /** @description Only those of this status. */
+                status?: components["schemas"]["BookingStatus"] | null;
+                /** @description At most so many, 1 to 200. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BookingList"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
     create_show_booking: {
         parameters: {
             query?: never;
@@ -4653,6 +4970,105 @@ export interface operations {
             };
         };
     };
+    get_booking_calendar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                booking_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The calendar. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/calendar": string;
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
     confirm_booking: {
         parameters: {
             query?: never;
@@ -4847,6 +5263,241 @@ export interface operations {
                         status?: 409;
                         /** @enum {unknown} */
                         code?: "hold_expired" | "wrong_state";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    get_statistics: {
+        parameters: {
+            query?: {
+                /** @description How long an interval of the timeline is, one of 60, 300, 900, 3600, 21600, 86400, 604800, 2419200, 31449600; a longer one is taken where there would be too many. Left out: as fine as there is room for. */
+                interval_seconds?: number | null;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    export_bookings: {
+        parameters: {
+            query?: {
+                /** @description Only those of this status. */
+                status?: components["schemas"]["BookingStatus"] | null;
+            };
+            header?: never;
+            path: {
+                show_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
                     };
                 };
             };
@@ -6996,89 +7647,6 @@ export interface operations {
                         status?: 404;
                         /** @enum {unknown} */
                         code?: "not_found";
-                    };
-                };
-            };
-            /** @description `internal_error`: something went wrong here */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @constant */
-                        status?: 500;
-                        /** @enum {unknown} */
-                        code?: "internal_error";
-                    };
-                };
-            };
-            /** @description `busy`: busy */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @constant */
-                        status?: 503;
-                        /** @enum {unknown} */
-                        code?: "busy";
-                    };
-                };
-            };
-        };
-    };
-    get_root: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Request fulfilled, document follows */
-            200: {
-                headers: {
-                    "cache-control"?: string;
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Welcome"];
-                };
-            };
-            /** @description `unauthenticated`: nobody is signed in */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @constant */
-                        status?: 401;
-                        /** @enum {unknown} */
-                        code?: "unauthenticated";
-                    };
-                };
-            };
-            /** @description `forbidden`: not allowed */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @constant */
-                        status?: 403;
-                        /** @enum {unknown} */
-                        code?: "forbidden";
                     };
                 };
             };
