@@ -6,6 +6,10 @@ import { defineConfig } from "vitest/config";
 // `npm run dev` serves the sources, and hands whatever is the server's on to `make run` in another terminal.
 const server = process.env.ROWLOCK_URL ?? "http://127.0.0.1:8000";
 
+const proxy = Object.fromEntries(
+  ["/api", "/classic", "/health", "/ready", "/metrics"].map((path) => [path, { target: server }]),
+);
+
 export default defineConfig({
   plugins: [react(), tailwindcss()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
@@ -17,12 +21,8 @@ export default defineConfig({
     target: "es2022",
     reportCompressedSize: false, // a test measures it
   },
-  server: {
-    host: "127.0.0.1",
-    proxy: Object.fromEntries(
-      ["/api", "/classic", "/health", "/ready", "/metrics"].map((path) => [path, { target: server }]),
-    ),
-  },
+  server: { host: "127.0.0.1", proxy },
+  preview: { host: "127.0.0.1", proxy },
   test: {
     environment: "happy-dom",
     include: ["src/**/*.test.{ts,tsx}"],

@@ -811,48 +811,48 @@ export interface components {
              * @description These seats, by their labels; a numbered one may be a number.
              * @default null
              */
-            seats: (string | number)[] | null;
+            seats?: (string | number)[] | null;
             /**
              * @description So many of the best seats left. Instead of `seats`.
              * @default null
              * @example 2
              */
-            seat_count: number | null;
+            seat_count?: number | null;
             /**
              * @description With `seat_count`: only seats of this category.
              * @default null
              * @example Balcony
              */
-            category: string | null;
+            category?: string | null;
             /**
              * @description With `seat_count`: only accessible seats.
              * @default false
              * @example false
              */
-            accessible: boolean;
+            accessible?: boolean;
             /**
              * @description True: book at once. False: hold, and confirm later.
              * @default true
              * @example true
              */
-            confirm: boolean;
+            confirm?: boolean;
             /**
              * @description Whom to book for: staff for anyone, customers for themselves. The caller if left out.
              * @default null
              * @example u-17
              */
-            user_id: string | null;
+            user_id?: string | null;
             /**
              * @description A name to keep with it.
              * @default null
              * @example Ada Lovelace
              */
-            customer_name: string | null;
+            customer_name?: string | null;
             /**
              * @description An address to keep with it.
              * @default null
              */
-            email: string | null;
+            email?: string | null;
             /**
              * @description The show's id, 1 to 2^53-1.
              * @example 1
@@ -1030,7 +1030,7 @@ export interface components {
              * @default null
              * @example #b3261e
              */
-            color: string | null;
+            color?: string | null;
         };
         /** CategoryStatistics */
         CategoryStatistics: {
@@ -1221,7 +1221,7 @@ export interface components {
              * @default null
              * @example Maya
              */
-            userName: string | null;
+            userName?: string | null;
         };
         /**
          * ClassicFourNewShow
@@ -1450,7 +1450,7 @@ export interface components {
              * @default true
              * @example true
              */
-            immediate_confirm: boolean;
+            immediate_confirm?: boolean;
         };
         /**
          * ClassicOneNewBookingMade
@@ -1826,105 +1826,105 @@ export interface components {
              * @default null
              * @example 120
              */
-            total_seats: number | null;
+            total_seats?: number | null;
             /**
              * @description Sections, rows and seats. Instead of `total_seats`.
              * @default null
              */
-            layout: components["schemas"]["NewLayout"] | null;
+            layout?: components["schemas"]["NewLayout"] | null;
             /**
              * @description The seats of this show, with its categories and currency where none are given. Instead of `total_seats` and `layout`.
              * @default null
              */
-            layout_of: number | null;
+            layout_of?: number | null;
             /**
              * @description An id of your own; the next free one if left out.
              * @default null
              * @example 2026
              */
-            id: number | null;
+            id?: number | null;
             /**
              * @description `show`, or `trip`.
              * @default show
              * @example show
              */
-            kind: components["schemas"]["ShowKind"];
+            kind?: components["schemas"]["ShowKind"];
             /**
              * @description Where it is.
              * @default null
              * @example Opera House
              */
-            venue: string | null;
+            venue?: string | null;
             /**
              * @description Where a trip begins.
              * @default null
              * @example Vienna
              */
-            origin: string | null;
+            origin?: string | null;
             /**
              * @description Where a trip ends.
              * @default null
              * @example Graz
              */
-            destination: string | null;
+            destination?: string | null;
             /**
              * @description When it ends: after `start_time`.
              * @default null
              * @example 2030-01-01T22:30:00Z
              */
-            end_time: string | null;
+            end_time?: string | null;
             /**
              * @description The IANA time zone of the place.
              * @default null
              * @example Europe/Vienna
              */
-            time_zone: string | null;
+            time_zone?: string | null;
             /**
              * @description `cancelled` makes a show that sells nothing.
              * @default scheduled
              * @example scheduled
              */
-            status: components["schemas"]["ShowStatus"];
+            status?: components["schemas"]["ShowStatus"];
             /**
              * @description ISO 4217, of all prices of the show; EUR if left out.
              * @default null
              * @example EUR
              */
-            currency: string | null;
+            currency?: string | null;
             /**
              * @description Price bands; the first is the one of seats that name none.
              * @default []
              */
-            categories: components["schemas"]["Category"][];
+            categories?: components["schemas"]["Category"][];
             /**
              * @description Most seats in one booking.
              * @default 10
              * @example 10
              */
-            max_seats_per_booking: number;
+            max_seats_per_booking?: number;
             /**
              * @description The server's setting if left out.
              * @default null
              */
-            hold_seconds: number | null;
+            hold_seconds?: number | null;
             /**
              * @description Who confirms: also the booking's `owner`, or only a `service`.
              * @default owner
              * @example owner
              */
-            confirm_by: components["schemas"]["ConfirmBy"];
+            confirm_by?: components["schemas"]["ConfirmBy"];
             /**
              * @description Before this nothing is sold.
              * @default null
              * @example 2029-12-01T09:00:00Z
              */
-            on_sale_at: string | null;
+            on_sale_at?: string | null;
             /**
              * @description For shows brought along from elsewhere; now if left out.
              * @default null
              * @example 2029-11-01T12:00:00Z
              */
-            created_at: string | null;
+            created_at?: string | null;
         };
         /** BookingList */
         BookingList: {
@@ -2125,7 +2125,7 @@ export interface components {
              * @default null
              * @example Stalls
              */
-            category: string | null;
+            category?: string | null;
         };
         /**
          * NewSeat
@@ -2137,25 +2137,25 @@ export interface components {
              * @default null
              * @example A-3
              */
-            label: string | null;
+            label?: string | null;
             /**
              * @description Its price band; the row's if left out.
              * @default null
              * @example Balcony
              */
-            category: string | null;
+            category?: string | null;
             /**
              * @description Whether a wheelchair has room.
              * @default false
              * @example true
              */
-            accessible: boolean;
+            accessible?: boolean;
             /**
              * @description Whether an aisle parts it from the next seat.
              * @default false
              * @example false
              */
-            gap_after: boolean;
+            gap_after?: boolean;
         };
         /**
          * Seat
@@ -2289,48 +2289,48 @@ export interface components {
              * @description These seats, by their labels; a numbered one may be a number.
              * @default null
              */
-            seats: (string | number)[] | null;
+            seats?: (string | number)[] | null;
             /**
              * @description So many of the best seats left. Instead of `seats`.
              * @default null
              * @example 2
              */
-            seat_count: number | null;
+            seat_count?: number | null;
             /**
              * @description With `seat_count`: only seats of this category.
              * @default null
              * @example Balcony
              */
-            category: string | null;
+            category?: string | null;
             /**
              * @description With `seat_count`: only accessible seats.
              * @default false
              * @example false
              */
-            accessible: boolean;
+            accessible?: boolean;
             /**
              * @description True: book at once. False: hold, and confirm later.
              * @default true
              * @example true
              */
-            confirm: boolean;
+            confirm?: boolean;
             /**
              * @description Whom to book for: staff for anyone, customers for themselves. The caller if left out.
              * @default null
              * @example u-17
              */
-            user_id: string | null;
+            user_id?: string | null;
             /**
              * @description A name to keep with it.
              * @default null
              * @example Ada Lovelace
              */
-            customer_name: string | null;
+            customer_name?: string | null;
             /**
              * @description An address to keep with it.
              * @default null
              */
-            email: string | null;
+            email?: string | null;
         };
         /**
          * ShowChange

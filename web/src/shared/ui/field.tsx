@@ -1,8 +1,9 @@
 import { type InputHTMLAttributes, type ReactNode, type Ref, type SelectHTMLAttributes, useId } from "react";
 
-export const inputClass =
-  "block w-full min-h-11 rounded-md border border-edge bg-raised px-3 text-base text-ink placeholder:text-soft " +
+export const inputShape =
+  "min-h-11 rounded-md border border-edge bg-raised px-3 text-base text-ink placeholder:text-soft " +
   "hover:border-ink aria-invalid:border-accent aria-invalid:outline-accent";
+export const inputClass = `block w-full ${inputShape}`;
 
 interface Labelled {
   label: string;
