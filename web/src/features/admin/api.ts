@@ -16,7 +16,8 @@ export type ShowChange = components["schemas"]["ShowChange"];
 
 const FILL_MS = 2_000; // how often the list's counts are asked for: what the server keeps them for, and as long again
 const STATISTICS_MS = 5_000; // counted no more often at the server
-export const PAGE_ROWS = 50;
+const SHOWS_A_PAGE = 50;
+const BOOKINGS_A_PAGE = 25;
 
 export type When = "coming" | "all";
 
@@ -30,7 +31,7 @@ export function useShows(q: string, when: When) {
         api.GET("/api/shows", {
           params: {
             query: {
-              limit: PAGE_ROWS,
+              limit: SHOWS_A_PAGE,
               ...(q ? { q } : {}),
               ...(when === "all" ? { starts_after: "1971-01-01T00:00:00Z" } : {}),
               ...(pageParam ? { cursor: pageParam } : {}),
@@ -96,7 +97,7 @@ export function useBookings(id: string, { q, seat, status }: BookingFilter) {
           params: {
             path: { show_id: id },
             query: {
-              limit: PAGE_ROWS,
+              limit: BOOKINGS_A_PAGE,
               ...(seat ? { seat } : q ? { q } : {}),
               ...(status ? { status } : {}),
               ...(pageParam ? { cursor: pageParam } : {}),

@@ -11,7 +11,7 @@ import { Cell, HeadCell, Table } from "@/shared/ui/table";
 import { useToast } from "@/shared/ui/toast";
 import { useBookings, useCancelBooking } from "./api";
 import { REASONS, STATUS_WORDS } from "./charts";
-import { Confirm, Copyable, Key } from "./parts";
+import { Confirm, Copyable, Key, TableRoom } from "./parts";
 
 const SEATS_SAID_MAX = 6;
 const LOOK: Record<BookingStatus, string> = {
@@ -90,25 +90,27 @@ export function BookingsTable({ show, hall, search, typed, onTyped }: BookingsPr
       ) : (
         <>
           {items.length > 0 && (
-            <Table
-              caption="Bookings"
-              head={
-                <>
-                  <HeadCell>Made</HeadCell>
-                  <HeadCell>Customer</HeadCell>
-                  <HeadCell>Seats</HeadCell>
-                  <HeadCell className="text-right">Price</HeadCell>
-                  <HeadCell>Status</HeadCell>
-                  <HeadCell>
-                    <span className="sr-only">What can be done</span>
-                  </HeadCell>
-                </>
-              }
-            >
-              {items.map((booking) => (
-                <BookingRow key={booking.id} booking={booking} show={show} onCancel={setCancelling} />
-              ))}
-            </Table>
+            <TableRoom>
+              <Table
+                caption="List of bookings"
+                head={
+                  <>
+                    <HeadCell>Made</HeadCell>
+                    <HeadCell>Customer</HeadCell>
+                    <HeadCell>Seats</HeadCell>
+                    <HeadCell className="text-right">Price</HeadCell>
+                    <HeadCell>Status</HeadCell>
+                    <HeadCell>
+                      <span className="sr-only">What can be done</span>
+                    </HeadCell>
+                  </>
+                }
+              >
+                {items.map((booking) => (
+                  <BookingRow key={booking.id} booking={booking} show={show} onCancel={setCancelling} />
+                ))}
+              </Table>
+            </TableRoom>
           )}
           {items.length === 0 && !bookings.hasNextPage && (
             <p className="border-y border-line py-10 text-center text-soft">
@@ -126,7 +128,7 @@ export function BookingsTable({ show, hall, search, typed, onTyped }: BookingsPr
           )}
         </>
       )}
-      {cancelling && <CancelBooking booking={cancelling} show={show} onClose={() => setCancelling(null)} />}
+      <CancelBooking booking={cancelling} show={show} onClose={() => setCancelling(null)} />
     </>
   );
 }
@@ -187,20 +189,25 @@ function BookingRow({ booking, show, onCancel }: RowProps) {
   );
 }
 
-function CancelBooking({ booking, show, onClose }: { booking: Booking; show: Show; onClose(): void }) {
+function CancelBooking({ booking, show, onClose }: { booking: Booking | null; show: Show; onClose(): void }) {
   const cancel = useCancelBooking();
   const toast = useToast();
-  const who = booking.customer_name ?? booking.user_id;
-  const seats = plural(booking.seats.length, "seat");
+  const who = booking?.customer_name ?? booking?.user_id ?? "";
+  const labels = booking?.seats ?? [];
+  const seats = plural(labels.length, "seat");
   return (
     <Confirm
-      open
+      open={booking !== null}
       title="Cancel this booking?"
       act={`Give back ${seats}`}
       busy={cancel.isPending}
       error={cancel.error ? say(cancel.error).title : undefined}
-      onClose={onClose}
+      onClose={() => {
+        cancel.reset();
+        onClose();
+      }}
       onAct={() =>
+        booking &&
         cancel.mutate(booking.id, {
           onSuccess: () => {
             toast({ text: `The booking of ${who} is cancelled; ${seats} of ${show.name} are free again.` });
@@ -210,9 +217,11 @@ function CancelBooking({ booking, show, onClose }: { booking: Booking; show: Sho
       }
     >
       <p>
-        This takes {list(booking.seats)} from {who} and puts {booking.seats.length === 1 ? "it" : "them"} back
-        on sale at once.{" "}
-        {booking.amount_cents > 0 && `${money(booking.amount_cents, booking.currency)} are to be paid back. `}
+        This takes {list(labels)} from {who} and puts {labels.length === 1 ? "it" : "them"} back on sale at
+        once.{" "}
+        {booking &&
+          booking.amount_cents > 0 &&
+          `${money(booking.amount_cents, booking.currency)} are to be paid back. `}
         It can’t be undone: somebody else may have them a moment later.
       </p>
     </Confirm>

@@ -330,10 +330,9 @@ export function preset(kind: Preset): HallDraft {
         newSection({
           name: "Stalls",
           rows: "12",
-          seats: "20",
-          widening: "1",
+          seats: "24",
           category: stalls.id,
-          aisles: "10",
+          aisles: "6, 18",
         }),
         newSection({ name: "Balcony", firstRow: "M", rows: "4", seats: "28", category: balcony.id }),
       ],

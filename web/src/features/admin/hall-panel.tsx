@@ -170,18 +170,23 @@ export function HallPanel({ show, hall, statuses, isAdmin, onFind }: HallPanelPr
         )}
         <RangeForm hall={hall} onTake={take} />
       </aside>
-      {bookingFor && (
-        <BookFor
-          show={show}
-          hall={hall}
-          seats={bookingFor}
-          onClose={() => setBookingFor(null)}
-          onBooked={() => {
-            setBookingFor(null);
-            setSelected(new Set());
-          }}
-        />
-      )}
+      <Dialog
+        open={bookingFor !== null}
+        title={`Book ${plural(bookingFor?.length ?? 0, "seat")}`}
+        onClose={() => setBookingFor(null)}
+      >
+        {bookingFor && (
+          <BookFor
+            show={show}
+            hall={hall}
+            seats={bookingFor}
+            onBooked={() => {
+              setBookingFor(null);
+              setSelected(new Set());
+            }}
+          />
+        )}
+      </Dialog>
     </div>
   );
 }
@@ -260,11 +265,10 @@ interface BookForProps {
   show: Show;
   hall: Hall;
   seats: number[];
-  onClose(): void;
   onBooked(): void;
 }
 
-function BookFor({ show, hall, seats, onClose, onBooked }: BookForProps) {
+function BookFor({ show, hall, seats, onBooked }: BookForProps) {
   const book = useBookFor(String(show.id));
   const toast = useToast();
   const [customer, setCustomer] = useState<Customer>({ name: "", email: "" });
@@ -297,42 +301,40 @@ function BookFor({ show, hall, seats, onClose, onBooked }: BookForProps) {
     );
   };
   return (
-    <Dialog open title={`Book ${plural(seats.length, "seat")}`} onClose={onClose}>
-      <form onSubmit={submit} noValidate className="flex flex-col gap-5">
-        <p className="tabular text-sm text-soft">
-          {nameSeats(hall, seats.slice(0, NAMED_MAX))} · {money(amount, show.currency)}
+    <form onSubmit={submit} noValidate className="flex flex-col gap-5">
+      <p className="tabular text-sm text-soft">
+        {nameSeats(hall, seats.slice(0, NAMED_MAX))} · {money(amount, show.currency)}
+      </p>
+      <Field
+        label="Name"
+        autoFocus
+        autoComplete="off"
+        maxLength={200}
+        value={customer.name}
+        error={tried && !name ? "Say for whom." : undefined}
+        onChange={(event) => setCustomer({ ...customer, name: event.target.value })}
+      />
+      <Field
+        label="E-mail"
+        type="email"
+        autoComplete="off"
+        maxLength={254}
+        hint="Optional"
+        value={customer.email}
+        error={tried && badEmail ? "This is no e-mail address." : undefined}
+        onChange={(event) => setCustomer({ ...customer, email: event.target.value })}
+      />
+      {(tooMany || book.error) && (
+        <p role="alert" className="text-sm font-[560] text-accent">
+          {tooMany
+            ? `One booking of this show has at most ${plural(show.max_seats_per_booking, "seat")}: select fewer.`
+            : refusedWords(book.error)}
         </p>
-        <Field
-          label="Name"
-          autoFocus
-          autoComplete="off"
-          maxLength={200}
-          value={customer.name}
-          error={tried && !name ? "Say for whom." : undefined}
-          onChange={(event) => setCustomer({ ...customer, name: event.target.value })}
-        />
-        <Field
-          label="E-mail"
-          type="email"
-          autoComplete="off"
-          maxLength={254}
-          hint="Optional"
-          value={customer.email}
-          error={tried && badEmail ? "This is no e-mail address." : undefined}
-          onChange={(event) => setCustomer({ ...customer, email: event.target.value })}
-        />
-        {(tooMany || book.error) && (
-          <p role="alert" className="text-sm font-[560] text-accent">
-            {tooMany
-              ? `One booking of this show has at most ${plural(show.max_seats_per_booking, "seat")}: select fewer.`
-              : refusedWords(book.error)}
-          </p>
-        )}
-        <Button type="submit" tone="accent" busy={book.isPending} disabled={tooMany}>
-          Book {plural(seats.length, "seat")} for {money(amount, show.currency)}
-        </Button>
-      </form>
-    </Dialog>
+      )}
+      <Button type="submit" tone="accent" busy={book.isPending} disabled={tooMany}>
+        Book {plural(seats.length, "seat")} for {money(amount, show.currency)}
+      </Button>
+    </form>
   );
 }
 

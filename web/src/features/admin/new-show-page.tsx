@@ -252,7 +252,9 @@ function Preview({ layout, kind, currency }: { layout: Layout; kind: Kind; curre
   const later = useDeferredValue(layout);
   const [hall, statuses] = useMemo(() => {
     const built = buildHall(later, kind);
-    return [built, new SeatStatuses(built.labels.length)] as const;
+    const free = new SeatStatuses(built.labels.length);
+    free.replace(0, "A".repeat(built.labels.length)); // the map waits until it has heard of its seats
+    return [built, free] as const;
   }, [later, kind]);
   return (
     <aside

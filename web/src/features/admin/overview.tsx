@@ -10,7 +10,7 @@ import { usePage } from "@/shared/ui/page";
 import { EmptyState, ErrorState, Loading, Skeleton } from "@/shared/ui/states";
 import { Cell, HeadCell, Table } from "@/shared/ui/table";
 import { useShows, type When } from "./api";
-import { Copyable, Fill, Key, StatusTag } from "./parts";
+import { Copyable, Fill, Key, StatusTag, TableRoom } from "./parts";
 import { useShortcut } from "./shortcuts";
 
 /** All shows, with how full they are at this moment. */
@@ -82,24 +82,26 @@ export function Overview() {
         <Nothing searched={q !== ""} canMake={isAdmin} />
       ) : (
         <>
-          <Table
-            caption="Shows"
-            head={
-              <>
-                <HeadCell>When</HeadCell>
-                <HeadCell>Show</HeadCell>
-                <HeadCell className="hidden md:table-cell">Status</HeadCell>
-                <HeadCell className="min-w-28 sm:w-56">Full</HeadCell>
-                <HeadCell className="hidden text-right sm:table-cell">Sold</HeadCell>
-                <HeadCell className="hidden text-right md:table-cell">Held</HeadCell>
-                <HeadCell className="text-right">Free</HeadCell>
-              </>
-            }
-          >
-            {items.map((show) => (
-              <ShowRow key={show.id} show={show} />
-            ))}
-          </Table>
+          <TableRoom>
+            <Table
+              caption="Shows"
+              head={
+                <>
+                  <HeadCell className="pl-0 sm:pl-3">When</HeadCell>
+                  <HeadCell>Show</HeadCell>
+                  <HeadCell className="hidden md:table-cell">Status</HeadCell>
+                  <HeadCell className="px-1 sm:w-56 sm:px-3">Full</HeadCell>
+                  <HeadCell className="hidden text-right sm:table-cell">Sold</HeadCell>
+                  <HeadCell className="hidden text-right md:table-cell">Held</HeadCell>
+                  <HeadCell className="pr-0 text-right sm:pr-3">Free</HeadCell>
+                </>
+              }
+            >
+              {items.map((show) => (
+                <ShowRow key={show.id} show={show} />
+              ))}
+            </Table>
+          </TableRoom>
           {shows.hasNextPage && (
             <Button
               className="self-center"
@@ -121,11 +123,11 @@ function ShowRow({ show }: { show: Show }) {
   const full = Math.floor(((show.total_seats - show.available_seats) / show.total_seats) * 100);
   return (
     <tr className="hover:bg-sunk">
-      <Cell className="whitespace-nowrap">
+      <Cell className="pl-0 sm:pl-3 sm:whitespace-nowrap">
         <span className="block font-[560]">{date(show.start_time, "dayShort", show.time_zone)}</span>
         <span className="text-soft">{date(show.start_time, "time", show.time_zone)}</span>
       </Cell>
-      <Cell className="min-w-36 max-w-[28rem]">
+      <Cell className="max-w-[28rem]">
         <Link
           to={`/admin/shows/${show.id}`}
           className="title line-clamp-2 text-base font-[560] [overflow-wrap:anywhere] hover:text-accent"
@@ -137,10 +139,12 @@ function ShowRow({ show }: { show: Show }) {
       <Cell className="hidden whitespace-nowrap md:table-cell">
         <StatusTag show={show} />
       </Cell>
-      <Cell>
+      <Cell className="px-1 sm:px-3">
         <div className="flex items-center gap-3">
-          <Fill show={show} />
-          <span className="w-9 text-right">{full}%</span>
+          <span className="hidden flex-1 sm:block">
+            <Fill show={show} />
+          </span>
+          <span className="w-10 text-right">{full}%</span>
         </div>
       </Cell>
       <Cell className="hidden text-right sm:table-cell">
@@ -149,7 +153,7 @@ function ShowRow({ show }: { show: Show }) {
         </Copyable>
       </Cell>
       <Cell className="hidden text-right md:table-cell">{count(show.reserved_seats)}</Cell>
-      <Cell className="text-right">
+      <Cell className="pr-0 text-right sm:pr-3">
         <Copyable value={String(show.available_seats)} label="Free">
           {count(show.available_seats)}
         </Copyable>

@@ -74,6 +74,11 @@ export function Fill({ show, className = "" }: { show: Show; className?: string 
   );
 }
 
+/** Room for a table whose head stays: it scrolls by itself where it is longer than the window. */
+export function TableRoom({ children }: { children: ReactNode }) {
+  return <div className="[&>section]:max-h-[80dvh]">{children}</div>;
+}
+
 export function StatusTag({ show }: { show: Show }) {
   const [word, look] =
     show.status === "cancelled"

@@ -24,32 +24,31 @@ import { formOf, readForm, refusalOf, ShowFields } from "./show-fields";
 export function ShowPage() {
   const { id = "" } = useParams();
   const show = useShow(id);
+  if (show.data) return <Loaded id={id} of={show.data} />;
+  if (show.isError) return <ErrorState level={1} error={show.error} onRetry={() => void show.refetch()} />;
+  return (
+    <Loading label="Loading the show">
+      <Skeleton className="m-6 h-24" />
+      <Skeleton className="m-6 h-[30rem]" />
+    </Loading>
+  );
+}
+
+/** A page of its own, so that its heading is there when the page has come, and takes the focus. */
+function Loaded({ id, of }: { id: string; of: Show }) {
   const layout = useLayout(id);
   const { isAdmin } = useSession();
   const statistics = useStatistics(id, isAdmin);
-  const heading = usePage(show.data ? `${show.data.name} · Box office` : "Box office");
+  const heading = usePage(`${of.name} · Box office`);
   const search = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState("");
   useShortcut("/", () => search.current?.focus());
-  const kind = show.data?.kind;
+  const { kind } = of;
   const [hall, statuses] = useMemo<[Hall, SeatStatuses] | [null, null]>(() => {
-    if (!layout.data || !kind) return [null, null];
+    if (!layout.data) return [null, null];
     const built = buildHall(layout.data, kind);
     return [built, new SeatStatuses(built.labels.length)];
   }, [layout.data, kind]);
-
-  if (show.isError && !show.data) {
-    return <ErrorState level={1} error={show.error} onRetry={() => void show.refetch()} />;
-  }
-  if (!show.data) {
-    return (
-      <Loading label="Loading the show">
-        <Skeleton className="m-6 h-24" />
-        <Skeleton className="m-6 h-[30rem]" />
-      </Loading>
-    );
-  }
-  const of = show.data;
   const find = (label: string) => {
     setTyped(label);
     search.current?.focus();
@@ -70,6 +69,9 @@ export function ShowPage() {
               <StatusTag show={of} />
               <span>
                 {date(of.start_time, "day", of.time_zone)}, {date(of.start_time, "time", of.time_zone)}
+              </span>
+              <span className="text-soft">
+                <Copyable value={id} label="Show id">{`No. ${id}`}</Copyable>
               </span>
               <span className="text-soft">
                 {of.kind === "trip" ? [of.origin, of.destination].filter(Boolean).join(" → ") : of.venue}
@@ -150,9 +152,6 @@ function Figures({ show, statistics }: { show: Show; statistics: Statistics | un
             />
           </>
         )}
-        <div className="flex flex-col justify-end text-xs text-soft">
-          <Copyable value={String(show.id)} label="Show id">{`Show ${show.id}`}</Copyable>
-        </div>
       </dl>
     </div>
   );
@@ -185,29 +184,30 @@ function Actions({ show, isAdmin, statistics }: ActionsProps) {
               Cancel the show
             </Button>
           )}
-          {open === "edit" && <Edit show={show} onClose={close} />}
-          {open === "cancel" && <Cancel show={show} statistics={statistics} onClose={close} />}
+          <Dialog open={open === "edit"} title="Edit the show" onClose={close}>
+            <Edit show={show} onDone={close} />
+          </Dialog>
+          <Cancel show={show} statistics={statistics} open={open === "cancel"} onClose={close} />
         </>
       )}
     </div>
   );
 }
 
-function Cancel({
-  show,
-  statistics,
-  onClose,
-}: {
+interface CancelProps {
   show: Show;
   statistics: Statistics | undefined;
+  open: boolean;
   onClose(): void;
-}) {
+}
+
+function Cancel({ show, statistics, open, onClose }: CancelProps) {
   const cancel = useCancelShow(String(show.id));
   const toast = useToast();
   const { confirmed, pending } = statistics?.bookings ?? { confirmed: 0, pending: 0 };
   return (
     <Confirm
-      open
+      open={open}
       title={`Cancel ${show.name}?`}
       act={confirmed ? `Cancel the show and ${plural(confirmed, "booking")}` : "Cancel the show"}
       keep="Keep the show"
@@ -219,6 +219,7 @@ function Cancel({
           onSuccess: () => {
             toast({ text: `${show.name} is cancelled.` });
             onClose();
+            document.querySelector("h1")?.focus(); // the button that opened this is gone
           },
         })
       }
@@ -236,7 +237,7 @@ function Cancel({
   );
 }
 
-function Edit({ show, onClose }: { show: Show; onClose(): void }) {
+function Edit({ show, onDone }: { show: Show; onDone(): void }) {
   const edit = useEditShow(String(show.id));
   const toast = useToast();
   const [before] = useState(() => formOf(show));
@@ -257,30 +258,28 @@ function Edit({ show, onClose }: { show: Show; onClose(): void }) {
     edit.mutate(change, {
       onSuccess: () => {
         toast({ text: `${form.name} is changed.` });
-        onClose();
+        onDone();
       },
     });
   };
   return (
-    <Dialog open title="Edit the show" onClose={onClose}>
-      <form onSubmit={submit} noValidate className="flex flex-col gap-6">
-        <ShowFields
-          form={form}
-          kind={show.kind}
-          fixedPlaces
-          errors={tried ? { ...errors, ...refusal.fields } : {}}
-          onChange={(change) => setForm((current) => ({ ...current, ...change }))}
-        />
-        <p className="text-sm text-soft">Seats and prices never change: what was bought stays what it is.</p>
-        {refusal.rest && (
-          <p role="alert" className="text-sm font-[560] text-accent">
-            {refusal.rest}
-          </p>
-        )}
-        <Button type="submit" tone="accent" busy={edit.isPending}>
-          Keep the changes
-        </Button>
-      </form>
-    </Dialog>
+    <form onSubmit={submit} noValidate className="flex flex-col gap-6">
+      <ShowFields
+        form={form}
+        kind={show.kind}
+        fixedPlaces
+        errors={tried ? { ...errors, ...refusal.fields } : {}}
+        onChange={(change) => setForm((current) => ({ ...current, ...change }))}
+      />
+      <p className="text-sm text-soft">Seats and prices never change: what was bought stays what it is.</p>
+      {refusal.rest && (
+        <p role="alert" className="text-sm font-[560] text-accent">
+          {refusal.rest}
+        </p>
+      )}
+      <Button type="submit" tone="accent" busy={edit.isPending}>
+        Keep the changes
+      </Button>
+    </form>
   );
 }
