@@ -273,7 +273,7 @@ function Preview({ layout, kind, currency }: { layout: Layout; kind: Kind; curre
           statuses={statuses}
           currency={currency}
           label="Seat map of the new show"
-          className="h-96 flex-1 rounded-md border border-line lg:h-auto"
+          className="h-96 shrink-0 rounded-md border border-line lg:h-auto lg:flex-1"
         />
       ) : (
         <p className="flex h-96 items-center justify-center rounded-md border border-dashed border-edge text-soft">

@@ -32,7 +32,7 @@ export const emptyForm = (): ShowForm => ({
   zone: ownZone(),
   onSale: "",
   maxSeats: "10",
-  holdSeconds: "120",
+  holdSeconds: "",
   byService: false,
 });
 
@@ -71,8 +71,8 @@ export function readForm(form: ShowForm) {
   if (start_time && end_time && end_time <= start_time) errors.ends = "It ends before it begins.";
   const max_seats_per_booking = wholeNumber(form.maxSeats, 1, 500);
   if (!max_seats_per_booking) errors.maxSeats = "1 to 500 seats.";
-  const hold_seconds = wholeNumber(form.holdSeconds, 1, 86_400);
-  if (!hold_seconds) errors.holdSeconds = "1 to 86,400 seconds.";
+  const hold_seconds = form.holdSeconds.trim() ? wholeNumber(form.holdSeconds, 1, 86_400) : null;
+  if (form.holdSeconds.trim() && !hold_seconds) errors.holdSeconds = "1 to 86,400 seconds.";
   const values = {
     name: form.name.trim(),
     venue: form.venue.trim() || null,
@@ -81,7 +81,7 @@ export function readForm(form: ShowForm) {
     time_zone: form.zone,
     on_sale_at: form.onSale ? instantIn(form.zone, form.onSale) : null,
     max_seats_per_booking: max_seats_per_booking ?? 10,
-    hold_seconds: hold_seconds ?? 120,
+    hold_seconds, // null: as the server is set up
     confirm_by: form.byService ? ("service" as const) : ("owner" as const),
   };
   return { values, errors };
@@ -170,7 +170,12 @@ export function ShowFields({ form, errors, kind, fixedPlaces = false, onChange }
       </Select>
       <Field label="Sale begins" type="datetime-local" hint="Left empty: at once" {...field("onSale")} />
       <Field label="Most seats in one booking" inputMode="numeric" {...field("maxSeats")} />
-      <Field label="Seconds that a hold lasts" inputMode="numeric" {...field("holdSeconds")} />
+      <Field
+        label="Seconds that a hold lasts"
+        inputMode="numeric"
+        hint="Left empty: as the server is set up"
+        {...field("holdSeconds")}
+      />
       <label className="flex items-start gap-3 text-sm sm:col-span-2">
         <input
           type="checkbox"
