@@ -10,7 +10,7 @@ import { Field, Select } from "@/shared/ui/field";
 interface SignInProps {
   open: boolean;
   onClose(): void;
-  /** Goes on with what one had to sign in for. */
+  /** Instead of closing: what one had to sign in for goes on, and closes the dialog by itself. */
   onEntered?(): void;
 }
 
@@ -19,13 +19,9 @@ const NAME_LENGTH_MAX = 64; // as the API has it
 /** Who are you? A guest by name; staff by token or the issuer's page; in demo mode anybody, in any role. */
 export function SignInDialog({ open, onClose, onEntered }: SignInProps) {
   const { visitor } = useSession();
-  const entered = () => {
-    onClose();
-    onEntered?.();
-  };
   return (
     <Dialog open={open} onClose={onClose} title={visitor ? visitor.name : "Who are the seats for?"}>
-      {visitor ? <Known onLeft={onClose} /> : <Unknown onEntered={entered} />}
+      {visitor ? <Known onLeft={onClose} /> : <Unknown onEntered={onEntered ?? onClose} />}
     </Dialog>
   );
 }

@@ -25,6 +25,8 @@ import { AskingPanel, type Best, ChoosingPanel, HeldPanel, namesOf, OverPanel } 
 import { useChoice } from "./use-choice";
 import { usePurchase } from "./use-purchase";
 
+type SeatWish = Pick<Wish, "seats" | "seat_count" | "category" | "accessible">;
+
 /** The seat map of a show, and the way from a seat to a ticket: /booking/:id. */
 export function Component() {
   const id = Number(useParams().id);
@@ -61,7 +63,6 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
   const announce = useAnnounce();
   const [category, setCategory] = useState<number | null>(null);
   const [asList, setAsList] = useState(false);
-  const [signingIn, setSigningIn] = useState<null | (() => void)>(null);
 
   const complain = (error: unknown) => {
     const { title, hint } = say(error);
@@ -86,29 +87,15 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
     );
   }, [stage, bookings.data, hall]);
 
-  /** A wish needs a name; whoever has none yet says it, and the wish goes on from there. */
-  const asSomebody = (go: (acting: string | undefined) => void) => {
-    if (visitor) go(actingAs);
-    else setSigningIn(() => () => setAfterSignIn(() => go));
-  };
-  const [afterSignIn, setAfterSignIn] = useState<null | ((acting: string | undefined) => void)>(null);
-  const next = useRef(afterSignIn);
-  next.current = afterSignIn;
-  useEffect(() => {
-    if (!visitor || !next.current) return;
-    next.current(actingAs);
-    setAfterSignIn(null);
-  }, [visitor, actingAs]);
-
-  const ask = async (wish: Omit<Wish, "show_id" | "confirm">, acting: string | undefined) => {
-    const name = visitor?.name;
+  const ask = async (wish: SeatWish) => {
+    if (!visitor) return;
     try {
       const booking = await purchase.hold({
         ...wish,
         show_id: show.id,
         confirm: false,
-        ...(acting !== undefined && { user_id: acting }),
-        ...(name && { customer_name: name }),
+        customer_name: visitor.name,
+        ...(actingAs !== undefined && { user_id: actingAs }),
       });
       choice.clear();
       if (booking.expires_at) {
@@ -121,17 +108,25 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
       else complain(error);
     }
   };
-  const hold = () => {
-    const seats = [...choice.chosen].sort((a, b) => a - b).map((seat) => hall.labels[seat] ?? "");
-    asSomebody((acting) => ask({ seats }, acting));
-  };
+
+  // A wish needs a name. Whoever has said none yet says it, and the wish goes on from there.
+  const [wish, setWish] = useState<SeatWish | null>(null);
+  const asking = useRef(ask);
+  asking.current = ask;
+  const ready = wish !== null && visitor !== null;
+  useEffect(() => {
+    if (!ready || !wish) return;
+    setWish(null);
+    asking.current(wish);
+  }, [ready, wish]);
+  const hold = () =>
+    setWish({ seats: [...choice.chosen].sort((a, b) => a - b).map((seat) => hall.labels[seat] ?? "") });
   const holdBest = ({ seatCount, category: of, accessible }: Best) =>
-    asSomebody((acting) =>
-      ask(
-        { seat_count: seatCount, ...(of !== null && { category: of }), ...(accessible && { accessible }) },
-        acting,
-      ),
-    );
+    setWish({
+      seat_count: seatCount,
+      ...(of !== null && { category: of }),
+      ...(accessible && { accessible }),
+    });
   const confirm = async () => {
     try {
       const booking = await purchase.confirm();
@@ -168,7 +163,7 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
   const closed = closedWords(show);
   const press = stage.at === "choosing" && !closed ? choice.choose : undefined;
   return (
-    <div className="grid flex-1 grid-rows-[auto_minmax(20rem,1fr)_auto] wide:h-[calc(100dvh-3.6rem)] wide:min-h-[38rem] wide:grid-cols-[minmax(0,1fr)_24rem] wide:grid-rows-[auto_minmax(0,1fr)]">
+    <div className="grid flex-1 grid-cols-[minmax(0,1fr)] grid-rows-[auto_minmax(20rem,1fr)_auto] wide:h-[calc(100dvh-3.6rem)] wide:min-h-[38rem] wide:grid-cols-[minmax(0,1fr)_24rem] wide:grid-rows-[auto_minmax(0,1fr)]">
       <header className="flex flex-col gap-2 border-b border-line px-4 py-3 sm:gap-3 sm:py-4 sm:px-6 wide:col-span-2 wide:flex-row wide:items-end wide:justify-between">
         <div className="min-w-0">
           <p className="eyebrow">
@@ -275,14 +270,13 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
             />
           ))}
       </aside>
-      <SignInDialog
-        open={signingIn !== null}
-        onClose={() => setSigningIn(null)}
-        onEntered={() => signingIn?.()}
-      />
+      <SignInDialog open={wish !== null && !visitor} onClose={() => setWish(null)} onEntered={goOn} />
     </div>
   );
 }
+
+/** The dialog goes as soon as it is known who is here. */
+function goOn() {}
 
 function ViewButton({
   pressed,

@@ -102,6 +102,7 @@ export function SeatMap(props: SeatMapProps) {
     document.fonts?.ready.then(() => made.repaint());
     const forget = statuses.subscribe((changes) => {
       if (made.waiting || changes.length > TOUCHED_MAX) {
+        if (made.waiting && cursor.current !== document.activeElement) setSeat(firstSeat(hall, statuses));
         made.waiting = false;
         countPills(pills.current, hall, statuses);
         made.repaint();
@@ -384,12 +385,16 @@ export function useSeatStatus(statuses: SeatStatuses, seat: number): number {
   return statuses.at(seat);
 }
 
-/** Where the keyboard begins: in the middle of the front row. */
+/** Where the keyboard begins: at the free seat nearest the middle of the first row that has one. */
 function firstSeat(hall: Hall, statuses: SeatStatuses): number {
-  const row = hall.rows[0];
-  if (!row) return 0;
-  const middle = row.first + Math.floor((row.count - 1) / 2);
-  return statuses.count > middle ? middle : 0;
+  for (const row of hall.rows) {
+    const middle = row.first + (row.count - 1) / 2;
+    const free = Array.from({ length: row.count }, (_, index) => row.first + index)
+      .filter((seat) => statuses.isFree(seat))
+      .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+    if (free[0] !== undefined) return free[0];
+  }
+  return 0;
 }
 
 function sectionSeat(hall: Hall, seat: number, by: 1 | -1): number {

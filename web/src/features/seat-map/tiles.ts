@@ -24,8 +24,11 @@ const TILE = 512;
 const STRETCHED_MAX = 2.2;
 /** Tiles kept of a layer: some three screens of a large window, 60 MB at most on an ordinary one. */
 const TILES_MAX = 60;
-/** What is drawn in a frame. Specks are cheap, numbers dear; both keep a slow machine's frame below 4 ms. */
-const SEATS_A_FRAME = { specks: 900, shapes: 260, numbers: 150 };
+/** What is drawn in a frame: so much time, and so many seats, since what is drawn here is painted a little later. */
+const DRAWING_MS = 3;
+/** How many seats go by between two looks at the clock. */
+const SLICE = 60;
+const SEATS_A_FRAME = { specks: 2_500, shapes: 400, numbers: 220 };
 /** A seat's ring reaches a little beyond its square. */
 const REACH = PITCH / 2 - 0.5;
 
@@ -116,10 +119,12 @@ export class Tiles {
         : seatPx < NUMBERS_FROM_PX
           ? SEATS_A_FRAME.shapes
           : SEATS_A_FRAME.numbers;
+    const until = performance.now() + DRAWING_MS;
     for (const tile of this.wanted(layer, camera, size)) {
-      if (tile.done) continue;
-      left -= this.draw(tile, layer, left);
-      if (left <= 0) return true;
+      while (!tile.done) {
+        left -= this.draw(tile, layer, Math.min(left, SLICE));
+        if (left <= 0 || performance.now() > until) return true;
+      }
     }
     this.previous?.element.remove();
     this.previous = null;
