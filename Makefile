@@ -9,27 +9,38 @@ TEST_WORKERS ?= auto
 # A .venv knows where it was made: one that was moved, or whose Python is gone, is made anew.
 MADE_IN := $(shell $(PY) -c 'print(open(".venv/.made").read().strip())' 2>/dev/null)
 
+# The page is made with Node 20 or later and npm. Where they are missing it is left out, and said so; never in CI.
+HAS_NODE := $(shell command -v npm >/dev/null && node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null && echo yes)
+NO_NODE = { echo "Left out: $(1) (Node 20 or later and npm are missing)" >&2; test -z "$$CI"; }
+OPENAPI := web/node_modules/.openapi.json
+PAGE_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.*' 2>/dev/null) web/index.html web/vite.config.ts web/tsconfig.json
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench-live format lock clean FORCE
+.PHONY: help run page test check bench-live format schema lock clean test-web check-web format-web FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.run ## serve a demo on http://127.0.0.1:8000, with a database of its own in ./var
+	@CI= $(MAKE) --no-print-directory --silent page || echo "The page could not be built; serving without it." >&2
 	@exec $(PY) -m rowlock demo
 
-test: .venv/.dev ## run all tests, on PostgreSQL 18, 16 and 15
+page: src/rowlock/page/index.html ## build the page into src/rowlock/page
+
+test: .venv/.dev ## run all tests, on PostgreSQL 18, 16 and 15, and those of the page in Chromium
 	@sh scripts/install-debian-packages.sh
 	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses=8
 	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses=8 -m postgres --postgres=16
 	$(PY) -m pytest -n $(TEST_WORKERS) --maxprocesses=8 -m postgres --postgres=15
+	@$(MAKE) --no-print-directory test-web
 
 check: .venv/.dev ## check format, lint, types and import contracts
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory check-web
 
 bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
 	$(PY) -m benchmarks.live_maps
@@ -37,13 +48,59 @@ bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs
 format: .venv/.dev ## format the code, and mend what the linter can
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+	@$(MAKE) --no-print-directory format-web
 
 lock: .venv/.dev ## resolve the dependencies anew, with hashes
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 
-clean: ## remove .venv and caches; ./var, the database, stays
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## remove .venv, node_modules, the built page and caches; ./var, the database, stays
+	rm -rf .venv web/node_modules web/test-results web/screenshots src/rowlock/page build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+ifeq ($(HAS_NODE),yes)
+test-web: .venv/.dev src/rowlock/page/index.html
+	@sh scripts/install-debian-packages.sh
+	cd web && npm test --silent
+	cd web && npm run --silent e2e
+
+check-web: $(OPENAPI)
+	cd web && npm run --silent lint
+	cd web && npm run --silent types
+	@cd web && npm run --silent schema -- --check || { echo "web/src/shared/api/schema.d.ts is not what the server's OpenAPI says: make schema" >&2; exit 1; }
+
+format-web: web/node_modules/.made
+	cd web && npm run --silent format
+
+schema: $(OPENAPI) ## renew the page's types after a change to the API
+	cd web && npm run --silent schema
+
+$(OPENAPI): web/node_modules/.made .venv/.dev FORCE
+	@$(PY) -m rowlock openapi > $@
+
+web/node_modules/.made: web/package-lock.json web/package.json web/.npmrc
+	@echo "Installing the page's locked dependencies ..."
+	@cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+src/rowlock/page/index.html: web/node_modules/.made $(PAGE_SOURCES)
+	@echo "Building the page ..."
+	@cd web && npm run --silent build -- --logLevel warn
+	@touch $@
+else
+test-web:
+	@$(call NO_NODE,the page's tests)
+
+check-web:
+	@$(call NO_NODE,the page's checks)
+
+format-web: ;
+
+schema:
+	@$(call NO_NODE,the page's types); exit 2
+
+src/rowlock/page/index.html:
+	@$(call NO_NODE,building the page)
+endif
 
 # A stamp is written last, so that an interrupted installation is begun again.
 

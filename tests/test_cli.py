@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from rowlock import __version__
+from rowlock.http.application import create_http
+from rowlock.http.identity import AuthConfig
 from rowlock.postgres.migrate import head
 from tests.conftest import on_database, run_sql
+from tests.http.api import running
 from tests.processes import left_behind, rowlock
 
 KEY = "k" * 32
@@ -32,8 +36,20 @@ def test_version_and_help(tmp_path: Path) -> None:
     """A person finds out what there is."""
     assert rowlock(tmp_path, "--version").stdout.strip() == __version__
     text = rowlock(tmp_path, "--help").stdout
-    assert all(name in text for name in ("serve", "work", "migrate", "seed", "demo", "token"))
+    assert all(name in text for name in ("serve", "work", "migrate", "seed", "demo", "token", "openapi"))
     assert "Example" in rowlock(tmp_path, "serve", "--help").stdout
+
+
+def test_openapi_is_what_a_server_serves(tmp_path: Path) -> None:
+    """Clients made from the command's answer fit the server; no key, database or setting is needed for it."""
+
+    async def served() -> bytes:
+        async with running(create_http(AuthConfig(secret_keys=(KEY,)))) as client:
+            return (await client.get("/api-docs/openapi.json")).content
+
+    done = rowlock(tmp_path, "openapi", PORT="not a port")
+    assert done.stderr == ""
+    assert done.stdout.strip().encode() == asyncio.run(served())
 
 
 @pytest.mark.parametrize("command", [["serve"], ["token", "--user-id", "u"]])

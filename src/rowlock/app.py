@@ -13,6 +13,7 @@ from rowlock import telemetry
 from rowlock.brokers.redis_counts import RedisCounts
 from rowlock.brokers.redis_pages import RedisPages
 from rowlock.http.application import create_http
+from rowlock.http.documentation import openapi_document
 from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
@@ -63,6 +64,11 @@ def create_app_from_env() -> Litestar:
     settings = environment.load()
     telemetry.configure(settings)
     return create_app(settings)
+
+
+def openapi() -> bytes:
+    """The API's description, OpenAPI as JSON: the same that a server serves, without one."""
+    return openapi_document(create_http(AuthConfig(secret_keys=(secrets.token_hex(32),))))
 
 
 async def run_worker(settings: Settings) -> None:

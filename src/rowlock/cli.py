@@ -29,7 +29,7 @@ cli = typer.Typer(
     help="Rowlock sells reserved seats, and never sells one twice.\n\n"
     "Settings come from the environment and from .env: DATABASE_URL, HOST, PORT and ROWLOCK_*. "
     "Without DATABASE_URL an embedded PostgreSQL keeps its data in ./var.",
-    epilog="Example: [bold]rowlock demo[/bold], then open http://127.0.0.1:8000/api-docs",
+    epilog="Example: [bold]rowlock demo[/bold], then open http://127.0.0.1:8000",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -116,6 +116,14 @@ def token(
         _fail(f"no token: {cause}")
 
 
+@cli.command(epilog="Example: rowlock openapi > openapi.json")
+def openapi() -> None:
+    """Print the API's description, OpenAPI 3.1 as JSON: to make clients from. Needs no settings and no server."""
+    from rowlock.app import openapi as document
+
+    typer.echo(document())
+
+
 def main() -> None:
     """Run the command line, and turn what fails predictably into a line and exit code 2."""
     serving.handle(
@@ -197,7 +205,7 @@ async def _welcome(settings: Settings, address: str) -> list[str]:
         "",
         f"Rowlock {__version__} is ready, in demo mode: whoever is on this machine may do everything.",
         "",
-        f"  Open:  {address}/api-docs",
+        f"  Open:  {address} (the page), {address}/admin (the box office), {address}/api-docs (the API)",
         f"  Book:  {await sample_curl(settings)}",
         "  Stop:  Ctrl-C",
         "",

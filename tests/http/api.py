@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 from litestar import Litestar
 
 from rowlock.app import create_app
+from rowlock.http.page import Page
 from rowlock.http.tokens import mint
 from rowlock.settings import Settings
 
 SECRET = "a secret key of the tests, 32 bytes or more"
 TOMORROW = (datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)).isoformat().replace("+00:00", "Z")
 PROBLEM = "application/problem+json"
+PAGE = Page(Path(__file__).parent / "page")
 
 
 def token(role: str, user_id: str) -> dict[str, str]:
@@ -31,7 +34,7 @@ BOB = token("customer", "bob")
 
 
 def build(dsn: str, **changes: Any) -> Litestar:
-    """The application, in token mode unless said else."""
+    """The application, in token mode unless said else, with a page that is the tests' own."""
     values: dict[str, Any] = {
         "database_url": dsn,
         "secret_key": SECRET,
@@ -42,7 +45,9 @@ def build(dsn: str, **changes: Any) -> Litestar:
         "pool_size": 3,
         **changes,
     }
-    return create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
+    app = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
+    app.state.page = PAGE
+    return app
 
 
 @asynccontextmanager

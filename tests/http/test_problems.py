@@ -327,13 +327,6 @@ async def test_before_it_has_started_it_is_not_ready() -> None:
         problem(await client.get("/ready"), 503, "busy")
 
 
-async def test_the_root_says_where_to_go(client: httpx.AsyncClient) -> None:
-    """Whoever opens the address would see an error."""
-    body = (await client.get("/")).json()
-    for path in (body["shows"], body["documentation"]):
-        assert (await client.get(path)).status_code == 200
-
-
 async def test_whoever_hangs_up_in_the_middle_is_no_bug(client: httpx.AsyncClient, app: Litestar) -> None:
     """Each closed laptop would be a traceback in the logs."""
     sent: list[Any] = []

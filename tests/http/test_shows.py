@@ -272,3 +272,65 @@ async def test_a_layout_is_kept_for_good(client: httpx.AsyncClient) -> None:
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     again = await client.get("/api/shows/1/layout", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
+
+
+async def test_a_show_can_have_the_seats_of_another(client: httpx.AsyncClient) -> None:
+    """Whoever sells the same hall each night would type it in each night."""
+    hall = {**examples.NEW_SHOWS["A hall with categories"], "currency": "CHF"}
+    first = (await client.post("/api/shows", json=hall, headers=ADMIN)).json()
+    body = {"name": "The second night", "start_time": TOMORROW, "layout_of": first["id"]}
+    second = (await client.post("/api/shows", json=body, headers=ADMIN)).json()
+    assert (second["total_seats"], second["currency"]) == (first["total_seats"], "CHF")
+    assert second["categories"] == first["categories"]
+    layouts = [(await client.get(f"/api/shows/{show['id']}/layout")).json() for show in (first, second)]
+    assert layouts[0] == layouts[1]
+    dearer = [{**category, "price_cents": 9900} for category in first["categories"]]
+    third = await client.post("/api/shows", json={**body, "categories": dearer}, headers=ADMIN)
+    assert {category["price_cents"] for category in third.json()["categories"]} == {9900}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"layout_of": 77}, "layout_of"),
+        ({"layout_of": 1, "total_seats": 10}, "total_seats"),
+        ({}, "total_seats"),
+    ],
+)
+async def test_seats_are_asked_for_in_one_way(
+    client: httpx.AsyncClient, change: dict[str, Any], field: str
+) -> None:
+    """A show would be made with seats that its maker did not mean."""
+    body = {"name": "A show", "start_time": TOMORROW, **change}
+    refused = problem(await client.post("/api/shows", json=body, headers=ADMIN), 400, "invalid_request")
+    assert refused["errors"][0]["field"] == field
+
+
+async def test_what_a_layout_says_makes_the_same_layout(client: httpx.AsyncClient) -> None:
+    """A hall that was taken from one system to another would come out with other seats or aisles."""
+    hall = examples.NEW_SHOWS["A hall with categories"]
+    first = (await client.post("/api/shows", json=hall, headers=ADMIN)).json()
+    layout = (await client.get(f"/api/shows/{first['id']}/layout")).json()
+    body = {
+        "name": "A copy",
+        "start_time": TOMORROW,
+        "categories": layout["categories"],
+        "layout": {"sections": layout["sections"]},
+    }
+    second = (await client.post("/api/shows", json=body, headers=ADMIN)).json()
+    assert (await client.get(f"/api/shows/{second['id']}/layout")).json() == layout
+
+
+async def test_shows_are_found_by_when_they_start(client: httpx.AsyncClient) -> None:
+    """Somebody who looks for a show in March would page through all of the year."""
+    for month in (3, 4, 5):
+        await new_show(client, name=f"Month {month}", start_time=f"2035-0{month}-15T20:00:00Z")
+    query = {"starts_after": "2035-04-01T00:00:00Z", "starts_before": "2035-05-01T00:00:00Z"}
+    found = (await client.get("/api/shows", params=query)).json()["items"]
+    assert [show["name"] for show in found] == ["Month 4"]
+    refused = problem(
+        await client.get("/api/shows", params={"starts_before": "2035-05-01T00:00:00"}),
+        400,
+        "invalid_request",
+    )
+    assert refused["errors"][0]["field"] == "starts_before"

@@ -18,6 +18,7 @@ import pytest
 
 from rowlock.domain.lifecycles import BookingStatus
 from rowlock.operations.find_bookings import list_query
+from rowlock.operations.search_bookings import LOOKED_AT_MAX, search_query
 from rowlock.operations.seed_world import World, seed_world
 from rowlock.postgres.embedded import EmbeddedPostgres
 from rowlock.postgres.pool import Database
@@ -26,7 +27,7 @@ from tests.conftest import on_database, run_sql
 
 pytestmark = pytest.mark.anyio
 
-SHOWS, BOOKINGS = load("shows"), load("bookings")
+SHOWS, BOOKINGS, STATISTICS = load("shows"), load("bookings"), load("statistics")
 WORLD = World(shows=300, seats=100, bookings=15_000)
 HOT, HOT_USER = 77, "guest"
 PAGE = 51
@@ -174,23 +175,50 @@ SHOW_LISTS: dict[str, list[object]] = {
     "vain search": ["show", "%nowhere%", False],
     "cancelled": [None, None, True],
 }
+WHEN = {"ever": None, "before": "2100-01-01 00:00+00", "before long ago": "2001-01-01 00:00+00"}
 
 
 @MODES
 @pytest.mark.parametrize("deep", [False, True], ids=["first page", "deep page"])
+@pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("name", SHOW_LISTS)
 async def test_a_page_of_shows_never_counts_seats(
-    connection: asyncpg.Connection, name: str, *, deep: bool, mode: str
+    connection: asyncpg.Connection, name: str, when: str, *, deep: bool, mode: str
 ) -> None:
     """The first page that everyone sees would take longer with every seat and booking there is."""
     cursor: list[object] = [None, None]
     if deep:
         sql = "SELECT start_time, id FROM shows ORDER BY start_time DESC, id DESC OFFSET 60 LIMIT 1"
         cursor = list(await connection.fetchrow(sql))
-    plan = await run(connection, SHOWS.list_shows, [*SHOW_LISTS[name], None, *cursor, PAGE], mode)
+    plan = await run(connection, SHOWS.list_shows, [*SHOW_LISTS[name], None, *cursor, PAGE, WHEN[when]], mode)
     read = {node["Relation Name"] for node in node_list(plan) if "Relation Name" in node}
     assert read == {"shows", "inventory"}
     assert buffers(plan) <= SHOW_BUFFERS_MAX, json.dumps(plan, indent=1)
+
+
+@MODES
+@pytest.mark.parametrize("status", [None, *BookingStatus], ids=str)
+async def test_a_search_in_vain_ends(
+    connection: asyncpg.Connection, status: BookingStatus | None, mode: str
+) -> None:
+    """One mistyped name at the box office would read all that a show was ever asked for, and hold up who buys."""
+    query, values = search_query(show_id=HOT, text="nobody%", status=status, after=None, limit=PAGE)
+    plan = await run(connection, query, values, mode)
+    assert scanned(plan) == set(), json.dumps(plan, indent=1)
+    most = max(node["Actual Rows"] for node in node_list(plan))
+    assert most <= LOOKED_AT_MAX + 10, json.dumps(plan, indent=1)
+    assert plan["Actual Rows"] <= 1, "the one where it ended"
+
+
+@MODES
+async def test_statistics_go_through_a_show_once(connection: asyncpg.Connection, mode: str) -> None:
+    """Each look at the numbers of a show would read everybody else's bookings, or its own several times."""
+    span = await run(connection, STATISTICS.span, [HOT], mode)
+    assert buffers(span) <= 40, json.dumps(span, indent=1)
+    counts = await run(connection, STATISTICS.counts, [HOT, "1 hour", "2001-01-01 00:00+00"], mode)
+    (read,) = [node for node in node_list(counts) if node.get("Relation Name") == "bookings"]
+    assert read["Actual Loops"] <= 3  # workers that share it
+    assert counts["Actual Rows"] <= 7 * 200
 
 
 @MODES

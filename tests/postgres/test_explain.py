@@ -26,7 +26,7 @@ from tests.conftest import on_database, run_sql
 pytestmark = pytest.mark.anyio
 
 BATCH, BOOKINGS, SHOWS = load("batch"), load("bookings"), load("shows")
-MAPS, PLANS = load("maps"), load("plans")
+MAPS, PLANS, STATISTICS = load("maps"), load("plans"), load("statistics")
 
 ALL = frozenset({"seats", "bookings", "inventory", "shows"})
 ROWS = frozenset({"seats", "bookings"})
@@ -163,8 +163,10 @@ CUSTOM: dict[str, tuple[str, frozenset[str], list[object]]] = {
     "booking": (BOOKINGS.booking, ALL, [7, A_BOOKING]),
     "to_release": (BOOKINGS.to_release, ROWS, [500]),
     "show": (SHOWS.show, ALL, [7]),
-    "list_shows": (SHOWS.list_shows, ROWS, [None, None, None, None, None, None, 51]),
-    "list_shows, searched": (SHOWS.list_shows, ROWS, ["show", "%3%", False, None, None, None, 51]),
+    "list_shows": (SHOWS.list_shows, ROWS, [None, None, None, None, None, None, 51, None]),
+    "list_shows, searched": (SHOWS.list_shows, ROWS, ["show", "%3%", False, None, None, None, 51, None]),
+    "booking_of_seat": (BOOKINGS.booking_of_seat, ALL, [7, 5]),
+    "span": (STATISTICS.span, ALL, [7]),
     "map": (MAPS.map, ALL, [7]),
     "to_settle": (SHOWS.to_settle, ALL, [7, 500]),
     "settled": (SHOWS.settled, ALL, [7]),

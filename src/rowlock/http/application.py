@@ -20,12 +20,14 @@ from litestar.types import HTTPScope, Middleware
 from rowlock.http import documentation
 from rowlock.http.around import around_router
 from rowlock.http.bookings import bookings_router
-from rowlock.http.caching import Caches
+from rowlock.http.box_office import STATISTICS_SECONDS, box_office_router
+from rowlock.http.caching import Caches, Lists
 from rowlock.http.classic.errors import in_their_words
 from rowlock.http.classic.routes import classic_routers
 from rowlock.http.identity import AuthConfig, Authenticator, Caller, IdentityMiddleware
 from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
+from rowlock.http.page import Page, for_people, page_router
 from rowlock.http.pages import SharedLists
 from rowlock.http.rates import Counts, RateLimit
 from rowlock.http.reading import ApiRequest
@@ -42,11 +44,12 @@ def create_http(
     lifespan: Sequence[Lifespan] = (),
     bookings_per_minute: int = 0,
     sign_ins_per_minute: int = 0,
+    page: Page | None = None,
 ) -> Litestar:
     """The application. `lifespan` must put the operations' `Context` at `app.state.context`.
 
     Rate limits are per process, unless it sets `app.state.counts.shared` (as
-    it may `app.state.caches.lists.shared`); 0 is none. Demo mode has none.
+    it may `app.state.caches.lists.shared`); 0 is none. Demo mode has none. `page`: the one that was built, if left out.
     """
     authenticator = Authenticator(auth)
     if auth.demo:
@@ -56,6 +59,7 @@ def create_http(
         [
             shows_router(),
             bookings_router(booking_limit),
+            box_office_router(),
             *classic_routers(booking_limit),
             Router(
                 "/",
@@ -63,9 +67,10 @@ def create_http(
                 middleware=_limit(sign_ins_per_minute, _by_address),
             ),
             around_router(),
+            page_router(),
         ],
         middleware=[DefineMiddleware(IdentityMiddleware, authenticator=authenticator)],
-        exception_handlers=in_their_words(EXCEPTION_HANDLERS),
+        exception_handlers=in_their_words(for_people(EXCEPTION_HANDLERS)),
         request_class=ApiRequest,
         cors_config=authenticator.origins.cors,
         openapi_config=documentation.config(),
@@ -74,6 +79,8 @@ def create_http(
     )
     app.state.caches, app.state.streams, app.state.counts = Caches(), Streams(), Counts()
     app.state.caches.lists = SharedLists()
+    app.state.statistics = Lists(seconds=STATISTICS_SECONDS)
+    app.state.page = page or Page()
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
     app.asgi_handler = Observing(app.asgi_handler, methods)
     return app

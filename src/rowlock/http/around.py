@@ -1,4 +1,4 @@
-"""Around the API: whether the server lives and is ready, its metrics, and where to go from its root."""
+"""Around the API: whether the server lives and is ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -34,26 +34,6 @@ class Ready(Struct, frozen=True):
 
     status: str
     schema: str
-
-
-class Welcome(Struct, frozen=True):
-    """Where to go from here."""
-
-    name: str
-    version: str
-    shows: str
-    documentation: str
-
-
-@get(
-    "/",
-    summary="Where to go",
-    description="The ways in, for those who come to the root.",
-    operation_id="get_root",
-)
-async def welcome() -> Welcome:
-    """Where to go."""
-    return Welcome("Rowlock", __version__, "/api/shows", documentation.PATH)
 
 
 @get(
@@ -130,7 +110,7 @@ def around_router() -> Router:
             favicon,
             Router(
                 "/",
-                route_handlers=[welcome, health, ready, metrics],
+                route_handlers=[health, ready, metrics],
                 cache_control=CacheControlHeader(no_store=True),
                 tags=["Around it"],
             ),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import CacheControlHeader
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import Middleware
 
@@ -16,6 +17,7 @@ from rowlock.domain.ids import SHOW_ID_MAX
 from rowlock.domain.lifecycles import BookingStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import Booking
+from rowlock.http import box_office, calendars
 from rowlock.http.documentation import KeyedOperation, problems
 from rowlock.http.identifiers import booking_uuid, show_number
 from rowlock.http.identity import Caller, require_signed_in
@@ -188,6 +190,31 @@ async def booking(request: ApiRequest, booking_id: FromPath[str]) -> BookingView
     return view
 
 
+@get(
+    "/bookings/{booking_id:str}/calendar.ics",
+    summary="Get a booking for a calendar",
+    description="The show, its place and time zone, and the seats, as iCalendar (RFC 5545). Got again when the booking has "
+    "changed or was cancelled, it takes the place of what was imported before. For its owner, admins and services.",
+    operation_id="get_booking_calendar",
+    guards=[require_signed_in],
+    media_type=calendars.MEDIA_TYPE,
+    responses={
+        200: ResponseSpec(str, description="The calendar.", media_type=calendars.MEDIA_TYPE),
+        **_READING,
+    },
+)
+async def calendar(request: ApiRequest, booking_id: FromPath[str]) -> Response[bytes]:
+    """One booking, for a calendar."""
+    context = context_of(request)
+    view = await find_booking(context, booking_uuid(booking_id))
+    if not request.user.may_act_for(view.user_id):
+        raise NotFound(f"booking {view.id}")
+    body = calendars.calendar_of(view, await find_show(context, view.show_id))
+    name = f"booking-{view.id}.ics"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(body, media_type=calendars.MEDIA_TYPE, headers=headers)
+
+
 @post(
     "/bookings/{booking_id:str}/confirm",
     status_code=200,
@@ -277,9 +304,11 @@ def bookings_router(limit: Sequence[Middleware]) -> Router:
         "/api",
         route_handlers=[
             Router("/", route_handlers=create_routes, middleware=limit, before_request=_before_booking),
+            box_office.search,
             list_,
             list_of_user,
             booking,
+            calendar,
             confirm,
             cancel,
         ],

@@ -52,7 +52,7 @@ class Encoded(Response[Any]):
         """Itself, as an ASGI application: what routes and hooks add to other answers would have to be encoded anew."""
         return self._send  # type: ignore[return-value]  # Litestar only calls it
 
-    async def _send(self, _scope: Scope, _receive: Receive, send: Any) -> None:
+    async def _send(self, scope: Scope, receive: Receive, send: Any) -> None:  # noqa: ARG002 (passed by name, too)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw})
         await send({"type": "http.response.body", "body": self.content, "more_body": False})
 

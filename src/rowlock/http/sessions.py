@@ -78,6 +78,13 @@ class Session(Struct, frozen=True):
         Literal["anonymous", "token", "cookie", "demo"],
         Meta(description="Where this is known from.", examples=["cookie"]),
     ]
+    auth: Annotated[
+        Literal["token", "demo"],
+        Meta(
+            description="`demo`: whoever is on this machine may do all, and nobody need sign in.",
+            examples=["token"],
+        ),
+    ]
     login_url: Annotated[
         str | None,
         Meta(
@@ -131,7 +138,13 @@ async def get_session(request: Request[Caller, Any, Any], auth: Auth) -> Respons
     highest = next((role for role in (Role.ADMIN, Role.SERVICE, Role.CUSTOMER) if role in caller.roles), None)
     login_url = f"{SESSION_PATH}/login" if _code_flow(auth) else None
     body = Session(
-        caller.user_id, caller.name, highest, sorted(caller.roles), source=caller.source, login_url=login_url
+        caller.user_id,
+        caller.name,
+        highest,
+        sorted(caller.roles),
+        source=caller.source,
+        auth="demo" if auth.config.demo else "token",
+        login_url=login_url,
     )
     stale = caller.source in {"anonymous", "demo"} and SESSION_COOKIE in request.cookies
     return Response(body, cookies=[_clear(SESSION_COOKIE)] if stale else [])

@@ -67,12 +67,16 @@ async def list_(
             description="Only those that start after this; earlier ones too, if it lies in the past."
         ),
     ] = None,
+    starts_before: Annotated[
+        datetime | None, QueryParameter(description="Only those that start before this.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[ShowView]]:
     """List shows."""
     text = check_text("q", q) if q else None
     after = _instant("starts_after", starts_after) if starts_after else None
+    before = _instant("starts_before", starts_before) if starts_before else None
 
     async def load() -> bytes:
         page = await list_shows(
@@ -81,12 +85,13 @@ async def list_(
             text=text,
             status=status,
             starts_after=after,
+            starts_before=before,
             limit=limit,
             cursor=cursor,
         )
         return msgspec.json.encode(page)
 
-    body: Any = await caches_of(request).lists.get((kind, text, status, after, limit, cursor), load)
+    body: Any = await caches_of(request).lists.get((kind, text, status, after, before, limit, cursor), load)
     return Response(body, media_type=MediaType.JSON)
 
 
@@ -100,7 +105,7 @@ def _instant(field: str, time: datetime) -> datetime:
 @post(
     "/",
     summary="Create a show",
-    description="`name`, `start_time` and either `total_seats` or `layout` are enough. For admins.",
+    description="`name`, `start_time` and one of `total_seats`, `layout` and `layout_of` are enough. For admins.",
     operation_id="create_show",
     guards=[require_admin],
     responses={**_ADMIN, **problems(Code.WRONG_STATE)},

@@ -26,7 +26,7 @@ from rowlock.http import tokens
 from rowlock.http.problems import Code, FieldError, Problem, invalid
 from rowlock.operations.book import BookRequest
 from rowlock.operations.change_show import ShowChange
-from rowlock.operations.create_show import MAX_SEATS_PER_BOOKING, NewShow
+from rowlock.operations.create_show import MAX_SEATS_PER_BOOKING, NewShow, SeatsOf
 from rowlock.operations.views import ConfirmBy, ShowKind, ShowStatus
 
 SEATS_PER_BOOKING_MAX = 500  # no show can allow more; see the inventory table
@@ -67,7 +67,7 @@ Email: TypeAlias = Annotated[
 
 
 class NewShowBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A show to be made. `name`, `start_time` and one of `total_seats` and `layout` are enough."""
+    """A show to be made. `name`, `start_time` and one of `total_seats`, `layout` and `layout_of` are enough."""
 
     name: Annotated[Text, Meta(description="What it is called.", examples=["Così fan tutte"])]
     start_time: Annotated[
@@ -83,6 +83,13 @@ class NewShowBody(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     layout: Annotated[
         LayoutSpec | None, Meta(description="Sections, rows and seats. Instead of `total_seats`.")
+    ] = None
+    layout_of: Annotated[
+        ShowId | None,
+        Meta(
+            description="The seats of this show, with its categories and currency where none are given. Instead of "
+            "`total_seats` and `layout`."
+        ),
     ] = None
     id: Annotated[
         ShowId | None, Meta(description="An id of your own; the next free one if left out.", examples=[2026])
@@ -101,11 +108,9 @@ class NewShowBody(Struct, frozen=True, forbid_unknown_fields=True):
         ShowStatus, Meta(description="`cancelled` makes a show that sells nothing.", examples=["scheduled"])
     ] = ShowStatus.SCHEDULED
     currency: Annotated[
-        str,
-        Meta(
-            pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217, of all prices of the show.", examples=["EUR"]
-        ),
-    ] = "EUR"
+        Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")] | None,
+        Meta(description="ISO 4217, of all prices of the show; EUR if left out.", examples=["EUR"]),
+    ] = None
     categories: Annotated[
         tuple[Category, ...],
         Meta(
@@ -134,10 +139,12 @@ class NewShowBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_new_show(self, now: datetime) -> NewShow:
         """What the operation takes. `now` tells what is past."""
-        if (self.total_seats is None) == (self.layout is None):
-            say = "give" if self.layout is None else "give only"
-            raise invalid("total_seats", f"{say} one of total_seats and layout")
-        spec = self.layout or NumberedSpec(self.total_seats or 0)
+        if (given := 3 - [self.total_seats, self.layout, self.layout_of].count(None)) != 1:
+            say = "give only" if given else "give"
+            raise invalid("total_seats", f"{say} one of total_seats, layout and layout_of")
+        spec: LayoutSpec | NumberedSpec | SeatsOf = self.layout or NumberedSpec(self.total_seats or 0)
+        if self.layout_of is not None:
+            spec = SeatsOf(self.layout_of)
         return NewShow(
             name=self.name,
             start_time=_future("start_time", self.start_time, now),

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from rowlock.domain.layout_compile import compile_layout
-from rowlock.domain.layout_spec import Category, LayoutSpec, NumberedSpec, encode_spec
+from rowlock.domain.layout_spec import Category, LayoutSpec, NumberedSpec, decode_spec, encode_spec
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid, ShowIdTaken
 from rowlock.operations.find_shows import show_from_row
@@ -19,10 +19,19 @@ from rowlock.postgres.queries import load
 from rowlock.seatmap.plans import Plan
 
 SQL = load("shows")
+PLANS = load("plans")
+_CATEGORIES = msgspec.json.Decoder(list[Category])
 
 MAX_SEATS_PER_BOOKING = 10
+CURRENCY = "EUR"
 # Each round of looking for a free show id tries 8 times as many; together they get past 299,592 taken ids in a row.
 ID_TRIES = (1, 8, 64, 512, 4096, 32_768, 262_144)
+
+
+class SeatsOf(msgspec.Struct, frozen=True):
+    """The seats of another show, with its categories and currency where none are given."""
+
+    show_id: int
 
 
 class NewShow(msgspec.Struct, frozen=True):
@@ -30,7 +39,7 @@ class NewShow(msgspec.Struct, frozen=True):
 
     name: str
     start_time: datetime
-    layout: LayoutSpec | NumberedSpec
+    layout: LayoutSpec | NumberedSpec | SeatsOf
     id: int | None = None
     kind: ShowKind = ShowKind.SHOW
     venue: str | None = None
@@ -39,7 +48,7 @@ class NewShow(msgspec.Struct, frozen=True):
     end_time: datetime | None = None
     time_zone: str | None = None
     status: ShowStatus = ShowStatus.SCHEDULED
-    currency: str = "EUR"
+    currency: str | None = None
     categories: tuple[Category, ...] = ()
     max_seats_per_booking: int = MAX_SEATS_PER_BOOKING
     hold_seconds: int | None = None
@@ -51,7 +60,16 @@ class NewShow(msgspec.Struct, frozen=True):
 async def create_show(context: Context, new: NewShow) -> ShowView:
     """Make a show. Raises `Invalid`, `LayoutError` or `ShowIdTaken`; then nothing was made."""
     check_times(new.start_time, new.end_time, new.time_zone)
-    layout = compile_layout(new.layout, new.categories)
+    spec, categories, currency = new.layout, new.categories, new.currency
+    if isinstance(spec, SeatsOf):
+        row = await context.pool.fetchrow(PLANS.plan, spec.show_id)
+        if row is None:
+            raise Invalid("layout_of", f"there is no show {spec.show_id}")
+        spec = decode_spec(row["layout"])
+        categories = categories or tuple(_CATEGORIES.decode(row["categories"]))
+        currency = currency or row["currency"]
+    currency = currency or CURRENCY
+    layout = compile_layout(spec, categories)
     async with context.pool.acquire() as connection, connection.transaction():
         show_id = new.id if new.id is not None else await _free_id(connection)
         try:
@@ -66,9 +84,9 @@ async def create_show(context: Context, new: NewShow) -> ShowView:
                 new.start_time,
                 new.end_time,
                 new.time_zone,
-                new.currency,
+                currency,
                 msgspec.json.encode(layout.categories).decode(),
-                encode_spec(new.layout),
+                encode_spec(spec),
                 new.created_at,
             )
         except asyncpg.UniqueViolationError as error:
@@ -87,7 +105,7 @@ async def create_show(context: Context, new: NewShow) -> ShowView:
         )
         await connection.execute(SQL.insert_seats, show_id, layout.total_seats)
         row = await connection.fetchrow(SQL.show, show_id)
-    context.plans.remember(show_id, Plan(layout, new.currency))
+    context.plans.remember(show_id, Plan(layout, currency))
     return show_from_row(row, context.hold_seconds)
 
 

@@ -34,6 +34,7 @@ async def list_shows(
     text: str | None = None,
     status: ShowStatus | None = None,
     starts_after: datetime | None = None,
+    starts_before: datetime | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ShowView]:
@@ -47,11 +48,12 @@ async def list_shows(
     rows = await context.pool.fetch(
         SQL.list_shows,
         kind and kind.value,
-        _like(text) if text else None,
+        like(text) if text else None,
         None if status is None else status is ShowStatus.CANCELLED,
         starts_after,
         *after,
         limit + 1,
+        starts_before,
     )
     shows = [show_from_row(row, context.hold_seconds) for row in rows[:limit]]
     more = len(rows) > limit
@@ -59,7 +61,7 @@ async def list_shows(
     return Page(shows, encode_cursor(context.ids_secret, "shows", key) if more else None)
 
 
-def _like(text: str) -> str:
+def like(text: str) -> str:
     """A LIKE pattern for "contains", with LIKE's own signs taken literally."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

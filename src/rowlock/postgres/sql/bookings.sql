@@ -59,3 +59,23 @@ SELECT pg_try_advisory_xact_lock($1::bigint)
 
 -- name: ids_secret
 SELECT value FROM secrets WHERE name = 'ids'
+
+-- name: search_bookings
+-- Those of a list (list_bookings) whose customer's name, address or user is like a pattern. The list has an end; the
+-- booking it ends with comes along, found or not: the search goes on after it. Filled in by search_bookings.py.
+SELECT *
+FROM (SELECT l.*, row_number() OVER (ORDER BY l.created_at DESC, l.id DESC) AS place,
+             coalesce(l.customer_name ILIKE {text}, false) OR coalesce(l.email ILIKE {text}, false)
+             OR l.user_id ILIKE {text} AS found
+      FROM ({list}) l) s
+WHERE s.found OR s.place = {most}
+ORDER BY s.created_at DESC, s.id DESC
+LIMIT {limit}
+
+-- name: booking_of_seat
+-- The booking that a seat is held or booked by. $1: show id. $2: seat number.
+SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason, b.seats, b.conflicts, b.seat_count,
+       b.amount_cents, b.held, b.request_hash, b.created_at, b.expires_at, b.confirmed_at, b.settled_at, b.release_at,
+       now() AS clock
+FROM seats s JOIN bookings b ON b.show_id = s.show_id AND b.id = s.booking_id
+WHERE s.show_id = $1 AND s.seat_no = $2

@@ -31,11 +31,13 @@ WHERE s.id = $1
 -- name: list_shows
 -- Shows, soonest first. $1: kind. $2: part of a name, venue, origin or destination, as a LIKE pattern. $3: whether
 -- cancelled. $4: those that start after this; null: from now on. $5, $6: the last row's start and id. $7: how many.
+-- $8: those that start before this.
 SELECT s.id, s.kind, s.name, s.venue, s.start_time, s.end_time, s.time_zone, s.origin, s.destination, s.currency,
        s.categories, s.created_at, i.total, i.available, i.reserved, i.booked, i.blocked, i.version, i.closed,
        i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service
 FROM shows s JOIN inventory i ON i.show_id = s.id
 WHERE s.start_time > coalesce($4::timestamptz, now())
+  AND ($8::timestamptz IS NULL OR s.start_time < $8::timestamptz)
   AND ($5::timestamptz IS NULL OR (s.start_time, s.id) > ($5::timestamptz, $6::bigint))
   AND ($1::text IS NULL OR s.kind = $1::text)
   AND ($2::text IS NULL OR s.name ILIKE $2::text OR s.venue ILIKE $2::text OR s.origin ILIKE $2::text

@@ -1,0 +1,504 @@
+import { Maximize, Minus, Plus } from "lucide-react";
+import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { count, money } from "@/shared/ui/format";
+import type { Camera } from "./camera";
+import { listen } from "./gestures";
+import { type Box, type Hall, neighbour, SEAT, seatAt, seatsIn } from "./hall";
+import { CHOSEN, type Look, MINE, PLAIN, SHAPES_FROM_PX } from "./paint";
+import { type Palette, readPalette } from "./palette";
+import { FREE, type SeatStatuses } from "./statuses";
+import { FINGER_PX, MapView } from "./view";
+import { describeSeat, seatName, statusWord } from "./words";
+
+export interface SeatMapProps {
+  hall: Hall;
+  statuses: SeatStatuses;
+  currency: string;
+  /** What the map is of: "Seat map of Così fan tutte". */
+  label: string;
+  /** What is at the front of a show. */
+  front?: string;
+  chosen?: ReadonlySet<number>;
+  mine?: ReadonlySet<number>;
+  /** Where given, other categories stand back. */
+  category?: number | null;
+  /** A press on a seat, whatever its status. Undefined: the map is only looked at. */
+  onPress?: (seat: number) => void;
+  /** Given, a drag with Shift (or always, with `areaMode`) draws a rectangle around seats. */
+  onArea?: (seats: number[]) => void;
+  areaMode?: boolean;
+  className?: string;
+}
+
+const NONE: ReadonlySet<number> = new Set();
+/** More at once would be fireworks; the rest just change. */
+const GHOSTS_MAX = 60;
+/** Where more than these change at once, all is drawn anew, frame by frame. */
+const TOUCHED_MAX = 400;
+
+/** A hall to look at and choose from, of 20 seats or 20,000, by pointer, touch, keyboard and ear. */
+export function SeatMap(props: SeatMapProps) {
+  const { hall, statuses, currency, label, front = "Stage", className = "" } = props;
+  const { chosen = NONE, mine = NONE, category = null } = props;
+  const frame = useRef<HTMLDivElement>(null);
+  const host = useRef<HTMLDivElement>(null);
+  const cursor = useRef<HTMLButtonElement>(null);
+  const pills = useRef<HTMLDivElement>(null);
+  const effects = useRef<HTMLDivElement>(null);
+  const rubber = useRef<HTMLDivElement>(null);
+  const view = useRef<MapView>(null);
+  const palette = useRef<Palette>(null);
+  const latest = useRef(props);
+  latest.current = props;
+  const [seat, setSeat] = useState(() => firstSeat(hall, statuses));
+  const [hovered, setHovered] = useState<number | null>(null);
+  const keyed = useRef(false);
+
+  const markOf = useCallback((of: number) => {
+    const { chosen: chosenNow = NONE, mine: mineNow = NONE } = latest.current;
+    return mineNow.has(of) ? MINE : chosenNow.has(of) ? CHOSEN : PLAIN;
+  }, []);
+
+  // The view lives as long as the hall does.
+  useLayoutEffect(() => {
+    const element = frame.current;
+    const tilesHost = host.current;
+    if (!element || !tilesHost) return;
+    palette.current = readPalette(element, hall.categories);
+    const look: Look = {
+      status: (of) => statuses.at(of),
+      mark: markOf,
+      faded: (of) => {
+        const wanted = latest.current.category ?? null;
+        return wanted !== null && hall.category[of] !== wanted;
+      },
+    };
+    const painter = (scale: number) => {
+      if (!palette.current) throw new Error("no palette");
+      return { hall, palette: palette.current, look, scale };
+    };
+    const made = new MapView(hall, tilesHost, { hall, front, painter }, (camera) => {
+      placeCursor(cursor.current, hall, camera);
+      placePills(pills.current, hall, camera, made.size.width);
+      element.dataset.scale = camera.scale.toFixed(4);
+      element.dataset.x = camera.x.toFixed(2);
+      element.dataset.y = camera.y.toFixed(2);
+    });
+    made.waiting = !statuses.known;
+    view.current = made;
+    const resized = new ResizeObserver(([entry]) => {
+      if (!entry) return;
+      const { width, height } = entry.contentRect;
+      if (width > 0 && height > 0) made.resize({ width, height });
+    });
+    resized.observe(element);
+    const rethemed = () => {
+      palette.current = readPalette(element, hall.categories);
+      made.repaint();
+    };
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", rethemed);
+    document.addEventListener("themechange", rethemed);
+    document.fonts?.ready.then(() => made.repaint());
+    const forget = statuses.subscribe((changes) => {
+      if (made.waiting || changes.length > TOUCHED_MAX) {
+        if (made.waiting && cursor.current !== document.activeElement) setSeat(firstSeat(hall, statuses));
+        made.waiting = false;
+        countPills(pills.current, hall, statuses);
+        made.repaint();
+        return;
+      }
+      made.touch(changes.map((change) => change.seat));
+      for (const change of changes.slice(0, GHOSTS_MAX)) {
+        if (change.from !== FREE || !palette.current) continue;
+        const color =
+          palette.current.categories[hall.category[change.seat] ?? 0]?.fill ?? palette.current.ink;
+        fadeAway(effects.current, hall, change.seat, made.camera, color);
+      }
+      if (changes.length > 0) countPills(pills.current, hall, statuses);
+    });
+    countPills(pills.current, hall, statuses);
+
+    const stop = listen(element, made, {
+      press: (at, event) => {
+        const { onPress } = latest.current;
+        const world = made.toWorld(at);
+        const near = SEAT * made.camera.scale;
+        const touch = event.pointerType !== "mouse";
+        const found = seatAt(
+          hall,
+          world.x,
+          world.y,
+          Math.max(SEAT * 0.7, touch ? 14 / made.camera.scale : 0),
+        );
+        if (found < 0) return;
+        // What can't be hit is come closer to; the next press chooses.
+        if (near < (touch ? FINGER_PX : 7)) return made.zoomToSeat(found, (touch ? 30 : 22) / SEAT);
+        setSeat(found);
+        onPress?.(found);
+      },
+      hover: (at) => {
+        if (!at || SEAT * made.camera.scale < SHAPES_FROM_PX) return setHovered(null);
+        const world = made.toWorld(at);
+        const found = seatAt(hall, world.x, world.y, SEAT * 0.65);
+        setHovered(found < 0 ? null : found);
+      },
+      area: latest.current.onArea
+        ? (box, done) => {
+            placeRubber(rubber.current, box, made.camera, done);
+            if (done) latest.current.onArea?.(seatsIn(hall, box));
+          }
+        : undefined,
+      drawsArea: (event) =>
+        Boolean(latest.current.onArea) && (event.shiftKey || Boolean(latest.current.areaMode)),
+    });
+    return () => {
+      stop();
+      forget();
+      dark.removeEventListener("change", rethemed);
+      document.removeEventListener("themechange", rethemed);
+      resized.disconnect();
+      made.destroy();
+      view.current = null;
+    };
+  }, [hall, statuses, front, markOf]);
+
+  // What is chosen, or theirs, is drawn again where it differs; a newly chosen seat springs a little.
+  const shown = useRef({ chosen: NONE, mine: NONE });
+  useEffect(() => {
+    const before = shown.current;
+    shown.current = { chosen, mine };
+    const changed = new Set<number>();
+    for (const [now, then] of [
+      [chosen, before.chosen],
+      [mine, before.mine],
+    ] as const) {
+      for (const of of now) if (!then.has(of)) changed.add(of);
+      for (const of of then) if (!now.has(of)) changed.add(of);
+    }
+    view.current?.touch(changed);
+    const made = view.current;
+    if (!made || changed.size > GHOSTS_MAX) return;
+    for (const of of changed) if (chosen.has(of)) spring(effects.current, hall, of, made.camera);
+  }, [chosen, mine, hall]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new category is drawn by what `latest` says
+  useEffect(() => {
+    view.current?.repaint();
+  }, [category]);
+
+  // The one seat that can be tabbed to goes where the arrows lead. A new button each time: it is heard anew.
+  useLayoutEffect(() => {
+    if (view.current) placeCursor(cursor.current, hall, view.current.camera);
+    if (!keyed.current) return;
+    keyed.current = false;
+    cursor.current?.focus({ preventScroll: true });
+    view.current?.reveal(seat);
+  }, [seat, hall]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const row = hall.rows[hall.rowOf[seat] ?? 0];
+    const to: Record<string, () => number> = {
+      ArrowLeft: () => neighbour(hall, seat, "left"),
+      ArrowRight: () => neighbour(hall, seat, "right"),
+      ArrowUp: () => neighbour(hall, seat, "up"),
+      ArrowDown: () => neighbour(hall, seat, "down"),
+      Home: () => row?.first ?? seat,
+      End: () => (row ? row.first + row.count - 1 : seat),
+      PageUp: () => sectionSeat(hall, seat, -1),
+      PageDown: () => sectionSeat(hall, seat, 1),
+    };
+    const zoom: Record<string, () => void> = {
+      "+": () => view.current?.zoomBy(1.5),
+      "=": () => view.current?.zoomBy(1.5),
+      "-": () => view.current?.zoomBy(1 / 1.5),
+      "0": () => view.current?.glideTo(view.current.fitted),
+    };
+    const next = to[event.key];
+    if (next) {
+      event.preventDefault();
+      const found = next();
+      if (found !== seat) {
+        keyed.current = true;
+        setSeat(found);
+      }
+    } else if (zoom[event.key]) {
+      event.preventDefault();
+      zoom[event.key]?.();
+    }
+  };
+
+  const status = useSeatStatus(statuses, seat);
+  const mark = mine.has(seat) ? MINE : chosen.has(seat) ? CHOSEN : PLAIN;
+  return (
+    <section
+      aria-label={label}
+      ref={frame}
+      className={`relative touch-none overflow-hidden bg-paper select-none ${
+        hovered !== null && props.onPress ? "cursor-pointer" : "cursor-grab active:cursor-grabbing"
+      } ${className}`}
+      data-seat-map
+    >
+      <p className="sr-only" id="seat-map-keys">
+        Arrow keys go from seat to seat, Home and End to the ends of a row, Page Up and Page Down to other
+        sections. Plus and minus zoom. The list beside the map has the same seats.
+      </p>
+      <div ref={host} aria-hidden="true" className="absolute inset-0" />
+      <div ref={effects} aria-hidden="true" className="pointer-events-none absolute inset-0" />
+      <div ref={pills} aria-hidden="true" className="pointer-events-none absolute inset-0">
+        {hall.sections.map((section, number) => (
+          <div
+            // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
+            key={number}
+            className="absolute top-0 left-0 hidden flex-col items-center gap-1 rounded-md border border-line bg-raised px-2.5 py-1 text-xs shadow-float"
+          >
+            <span className="title text-sm leading-tight font-[560] whitespace-nowrap">{section.name}</span>
+            <span data-bar className="block h-1 w-14 overflow-hidden rounded-full bg-line">
+              <span className="block h-full origin-left bg-ink" />
+            </span>
+            <span data-count className="tabular whitespace-nowrap text-soft" />
+          </div>
+        ))}
+      </div>
+      <button
+        key={seat}
+        ref={cursor}
+        type="button"
+        tabIndex={0}
+        data-seat={hall.labels[seat]}
+        aria-label={describeSeat(hall, seat, status, mark, currency)}
+        aria-pressed={mark === CHOSEN}
+        aria-describedby="seat-map-keys"
+        className="pointer-events-none absolute top-0 left-0 rounded-sm outline-offset-2"
+        onKeyDown={onKeyDown}
+        onFocus={(event) => {
+          if (event.currentTarget.matches(":focus-visible")) view.current?.reveal(seat);
+        }}
+        onClick={() => props.onPress?.(seat)}
+      />
+      <div
+        ref={rubber}
+        aria-hidden="true"
+        className="pointer-events-none absolute hidden border-2 border-dashed border-accent"
+      />
+      {hovered !== null && (
+        <SeatTip
+          hall={hall}
+          seat={hovered}
+          statuses={statuses}
+          mark={mine.has(hovered) ? MINE : chosen.has(hovered) ? CHOSEN : PLAIN}
+          currency={currency}
+          camera={view.current?.camera}
+        />
+      )}
+      <div
+        data-map-control
+        className="absolute top-3 right-3 flex flex-col rounded-md border border-edge bg-raised"
+      >
+        <MapButton label="Closer" onPress={() => view.current?.zoomBy(1.6)}>
+          <Plus size={18} aria-hidden />
+        </MapButton>
+        <MapButton label="Further away" onPress={() => view.current?.zoomBy(1 / 1.6)}>
+          <Minus size={18} aria-hidden />
+        </MapButton>
+        <MapButton label="The whole hall" onPress={() => view.current?.glideTo(view.current.fitted)}>
+          <Maximize size={16} aria-hidden />
+        </MapButton>
+      </div>
+    </section>
+  );
+}
+
+function MapButton({
+  label,
+  onPress,
+  children,
+}: {
+  label: string;
+  onPress(): void;
+  children: React.ReactNode;
+}) {
+  return (
+    <button
+      type="button"
+      aria-label={label}
+      title={label}
+      onClick={onPress}
+      className="flex size-10 items-center justify-center not-last:border-b not-last:border-line hover:bg-sunk"
+    >
+      {children}
+    </button>
+  );
+}
+
+interface SeatTipProps {
+  hall: Hall;
+  seat: number;
+  statuses: SeatStatuses;
+  mark: number;
+  currency: string;
+  camera: Camera | undefined;
+}
+
+/** What a mouse rests on. The button at the keyboard's place says the same to a screen reader. */
+function SeatTip({ hall, seat, statuses, mark, currency, camera }: SeatTipProps) {
+  const status = useSeatStatus(statuses, seat);
+  if (!camera) return null;
+  const category = hall.categories[hall.category[seat] ?? 0];
+  const x = (hall.x[seat] ?? 0) * camera.scale + camera.x;
+  const y = ((hall.y[seat] ?? 0) - SEAT / 2) * camera.scale + camera.y;
+  const below = y < 90;
+  return (
+    <div
+      aria-hidden="true"
+      className="pointer-events-none absolute z-10 rounded-md bg-ink px-3 py-1.5 text-sm whitespace-nowrap text-paper"
+      style={{
+        left: x,
+        top: below ? y + SEAT * camera.scale + 8 : y - 8,
+        transform: `translate(-50%, ${below ? "0" : "-100%"})`,
+      }}
+    >
+      <span className="font-[560]">{seatName(hall, seat)}</span>
+      {status === FREE || mark !== PLAIN ? (
+        <span className="tabular">
+          {category && ` · ${category.name} · ${money(category.price_cents, currency)}`}
+          {mark !== PLAIN && ` · ${statusWord(status, mark)}`}
+        </span>
+      ) : (
+        ` · ${statusWord(status, mark)}`
+      )}
+    </div>
+  );
+}
+
+/** A seat's status, now and whenever it changes. */
+export function useSeatStatus(statuses: SeatStatuses, seat: number): number {
+  const [, turn] = useState(0);
+  useEffect(
+    () =>
+      statuses.subscribe((changes) => {
+        if (changes.some((change) => change.seat === seat)) turn((before) => before + 1);
+      }),
+    [statuses, seat],
+  );
+  return statuses.at(seat);
+}
+
+/** Where the keyboard begins: at the free seat nearest the middle of the first row that has one. */
+function firstSeat(hall: Hall, statuses: SeatStatuses): number {
+  for (const row of hall.rows) {
+    const middle = row.first + (row.count - 1) / 2;
+    const free = Array.from({ length: row.count }, (_, index) => row.first + index)
+      .filter((seat) => statuses.isFree(seat))
+      .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+    if (free[0] !== undefined) return free[0];
+  }
+  return 0;
+}
+
+function sectionSeat(hall: Hall, seat: number, by: 1 | -1): number {
+  const row = hall.rows[hall.rowOf[seat] ?? 0];
+  const section = hall.sections[(row?.section ?? 0) + by];
+  return section?.count ? section.first : seat;
+}
+
+function placeCursor(button: HTMLButtonElement | null, hall: Hall, camera: Camera): void {
+  if (!button) return;
+  const seat = hall.positions.get(button.dataset.seat ?? "") ?? 0;
+  const side = Math.max(SEAT * camera.scale, 10);
+  const x = (hall.x[seat] ?? 0) * camera.scale + camera.x - side / 2;
+  const y = (hall.y[seat] ?? 0) * camera.scale + camera.y - side / 2;
+  button.style.width = button.style.height = `${side}px`;
+  button.style.transform = `translate(${x}px, ${y}px)`;
+}
+
+/** From afar, a section's name and how many of its seats are free lie over its middle. */
+function placePills(container: HTMLDivElement | null, hall: Hall, camera: Camera, width: number): void {
+  if (!container) return;
+  const far = SEAT * camera.scale < 7 && hall.sections.length > 1;
+  hall.sections.forEach((section, number) => {
+    const pill = container.children[number] as HTMLElement | undefined;
+    if (!pill) return;
+    // A name as wide as its section would hide it.
+    const shown = far && (section.maxX - section.minX) * camera.scale > 90 && width > 0;
+    pill.style.display = shown ? "flex" : "none";
+    if (!shown) return;
+    const x = ((section.minX + section.maxX) / 2) * camera.scale + camera.x;
+    const y = ((section.minY + section.maxY) / 2) * camera.scale + camera.y;
+    pill.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
+  });
+}
+
+function countPills(container: HTMLDivElement | null, hall: Hall, statuses: SeatStatuses): void {
+  if (!container || hall.sections.length < 2) return;
+  hall.sections.forEach((section, number) => {
+    const pill = container.children[number];
+    if (!pill) return;
+    let free = 0;
+    for (let seat = section.first; seat < section.first + section.count; seat++) {
+      if (statuses.isFree(seat)) free += 1;
+    }
+    const bar = pill.querySelector<HTMLElement>("[data-bar] > span");
+    const text = pill.querySelector("[data-count]");
+    const gone = section.count ? 1 - free / section.count : 1;
+    if (bar) bar.style.transform = `scaleX(${gone})`;
+    const words = free === 0 ? "sold out" : `${count(free)} free`;
+    if (text && text.textContent !== words) text.textContent = words;
+  });
+}
+
+function placeRubber(element: HTMLDivElement | null, box: Box, camera: Camera, done: boolean): void {
+  if (!element) return;
+  element.style.display = done ? "none" : "block";
+  element.style.left = `${box.minX * camera.scale + camera.x}px`;
+  element.style.top = `${box.minY * camera.scale + camera.y}px`;
+  element.style.width = `${(box.maxX - box.minX) * camera.scale}px`;
+  element.style.height = `${(box.maxY - box.minY) * camera.scale}px`;
+}
+
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+function effectAt(container: HTMLElement, hall: Hall, seat: number, camera: Camera): HTMLElement {
+  const side = SEAT * camera.scale;
+  const element = document.createElement("div");
+  element.className = "absolute";
+  element.style.width = element.style.height = `${side}px`;
+  element.style.left = `${(hall.x[seat] ?? 0) * camera.scale + camera.x - side / 2}px`;
+  element.style.top = `${(hall.y[seat] ?? 0) * camera.scale + camera.y - side / 2}px`;
+  element.style.borderRadius = `${side * 0.25}px`;
+  container.append(element);
+  return element;
+}
+
+/** A seat that was taken fades to its dot. */
+function fadeAway(
+  container: HTMLElement | null,
+  hall: Hall,
+  seat: number,
+  camera: Camera,
+  color: string,
+): void {
+  if (!container || still() || SEAT * camera.scale < SHAPES_FROM_PX) return;
+  const element = effectAt(container, hall, seat, camera);
+  element.style.background = color;
+  element.animate([{ opacity: 1 }, { opacity: 0, transform: "scale(0.4)" }], {
+    duration: 200,
+    easing: "ease-out",
+  }).onfinish = () => element.remove();
+}
+
+/** A seat that was chosen springs slightly. */
+function spring(container: HTMLElement | null, hall: Hall, seat: number, camera: Camera): void {
+  if (!container || still()) return;
+  const element = effectAt(container, hall, seat, camera);
+  element.style.border = "2px solid var(--ink)";
+  element.animate(
+    [
+      { transform: "scale(0.8)", opacity: 1 },
+      { transform: "scale(1.55)", opacity: 0.6, offset: 0.55 },
+      { transform: "scale(1.2)", opacity: 0 },
+    ],
+    { duration: 260, easing: "ease-out" },
+  ).onfinish = () => element.remove();
+}
