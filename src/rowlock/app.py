@@ -99,7 +99,9 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
     )
-    return open_context(database, lanes=settings.lanes, hold_seconds=settings.hold_seconds)
+    return open_context(
+        database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, events=settings.events
+    )
 
 
 def _oidc(settings: Settings) -> OidcConfig | None:

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
     )
+    events: bool = Field(
+        default=True, description="on: what happens is written to the outbox, for RabbitMQ and webhooks"
+    )
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
     )

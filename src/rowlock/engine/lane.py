@@ -96,6 +96,7 @@ class Lane:
         feed: Feed,
         *,
         hold_seconds: int,
+        events: bool = True,
     ) -> None:
         self.name = name
         self._database = database
@@ -103,6 +104,7 @@ class Lane:
         self._maps = maps
         self._feed = feed
         self._hold_seconds = hold_seconds
+        self._events = events
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
@@ -286,7 +288,13 @@ class Lane:
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
             self._connection = await connect_lane(self._database, self._hear)
-            self._batch = Batch(self._connection, self._database, self._hold_seconds, self._feed.publish)
+            self._batch = Batch(
+                self._connection,
+                self._database,
+                self._hold_seconds,
+                self._feed.publish,
+                events=self._events,
+            )
         return self._batch
 
     def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:

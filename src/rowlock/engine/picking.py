@@ -107,7 +107,7 @@ async def serve_counts(
         decisions.append(decision)
         await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
     times.append(perf_counter())
-    await batch.write(world)
+    await batch.write(world, now)
     times.append(perf_counter())
     await batch.commit(locked)
     observe_batch(len(commands), *times)

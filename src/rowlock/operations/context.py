@@ -24,7 +24,7 @@ class Context:
     """The pool (for reading), the engine (for every change to a seat), and what is remembered.
 
     `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
-    `hold_seconds` is for shows that set none of their own.
+    `hold_seconds` is for shows that set none of their own. `events`: whether what happens is written to the outbox.
     """
 
     pool: asyncpg.Pool
@@ -34,11 +34,12 @@ class Context:
     live: Live
     ids_secret: bytes
     hold_seconds: int
+    events: bool
 
 
 @asynccontextmanager
 async def open_context(
-    database: Database, *, lanes: int = 2, hold_seconds: int = 120
+    database: Database, *, lanes: int = 2, hold_seconds: int = 120, events: bool = True
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end."""
     async with AsyncExitStack() as stack:
@@ -51,7 +52,8 @@ async def open_context(
         stack.push_async_callback(feed.stop)
         live = Live(maps)
         stack.callback(live.close)
-        engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds)
+        engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds, events=events)
         engine.start()
         stack.push_async_callback(engine.close)
-        yield Context(pool, engine, plans, maps, live, await pool.fetchval(SQL.ids_secret), hold_seconds)
+        ids_secret = await pool.fetchval(SQL.ids_secret)
+        yield Context(pool, engine, plans, maps, live, ids_secret, hold_seconds, events)

@@ -73,6 +73,10 @@ _PRIVILEGES = {
     "seats": "SELECT, INSERT, UPDATE",
     "bookings": "SELECT, INSERT, UPDATE, DELETE",
     "secrets": "SELECT",
+    "outbox": "SELECT, INSERT, UPDATE, DELETE",
+    "webhooks": "SELECT, INSERT, UPDATE, DELETE",
+    "webhook_queues": "SELECT, INSERT, UPDATE, DELETE",
+    "deliveries": "SELECT, INSERT, UPDATE, DELETE",
 }
 
 
