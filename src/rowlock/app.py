@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from litestar import Litestar
@@ -20,7 +21,7 @@ from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
-from rowlock.workers.loop import Loop
+from rowlock.workers.loop import Loop, Worker
 from rowlock.workers.sweeper import Sweeper
 
 GAUGE_SECONDS = 1.0  # finer than any scrape
@@ -31,9 +32,11 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with _context(settings) as context, _running(_loops(context, settings)):
-            app.state.context = context
-            yield
+        async with _context(settings) as context:
+            work = _work(context, settings) if settings.work else []
+            async with _running([*_housekeeping(context), *work]):
+                app.state.context = context
+                yield
 
     demo = settings.auth == "demo"
     secret_key = settings.secret_key or (secrets.token_hex(32) if demo else None)
@@ -61,11 +64,9 @@ def create_app_from_env() -> Litestar:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Sweep until cancelled, without serving."""
-    async with _context(settings) as context:
-        sweeping = _sweeping(context, settings)
-        async with _running([sweeping]):
-            await sweeping.wait()
+    """Do the background work until cancelled, without serving."""
+    async with _context(settings) as context, _running(_work(context, settings)):
+        await asyncio.get_running_loop().create_future()  # nobody resolves it: the end is a cancellation
 
 
 async def seed(settings: Settings) -> int:
@@ -113,12 +114,15 @@ def _oidc(settings: Settings) -> OidcConfig | None:
     )
 
 
-def _sweeping(context: Context, settings: Settings) -> Loop:
+def _work(context: Context, settings: Settings) -> list[Worker]:
+    """The background work: what `rowlock work` does, and servers too unless told not to."""
     sweeper = Sweeper(context, settings.keep_failed_days)
-    return Loop("sweeper", sweeper.round, settings.sweep_seconds)
+    return [Loop("sweeper", sweeper.round, settings.sweep_seconds)]
 
 
-def _loops(context: Context, settings: Settings) -> list[Loop]:
+def _housekeeping(context: Context) -> list[Worker]:
+    """What every server does for itself."""
+
     async def measure() -> bool:
         telemetry.LANE_DEPTH.set(context.engine.depth)
         idle = context.pool.get_idle_size()
@@ -132,17 +136,18 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
         context.maps.drop_idle()
         return False
 
-    loops = [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
-    if settings.sweeper:
-        loops.append(_sweeping(context, settings))
-    return loops
+    return [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
 
 
 @asynccontextmanager
-async def _running(loops: list[Loop]) -> AsyncIterator[None]:
-    """Loops, running; stopped at the end."""
+async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """Workers, running; all of them are stopped at the end, at the same time."""
     async with AsyncExitStack() as stack:
-        for loop in loops:
-            loop.start()
-            stack.push_async_callback(loop.stop)
+
+        async def stop() -> None:
+            await asyncio.gather(*(worker.stop() for worker in workers))
+
+        stack.push_async_callback(stop)
+        for worker in workers:
+            worker.start()
         yield

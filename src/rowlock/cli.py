@@ -81,9 +81,12 @@ def demo(host: HostOption = None, port: PortOption = None, workers: WorkersOptio
     _serve(settings, migrate_first=True, samples=True)
 
 
-@cli.command(epilog="Example: ROWLOCK_SWEEPER=off rowlock serve & rowlock work")
+@cli.command(epilog="Example: ROWLOCK_WORK=off rowlock serve & rowlock work")
 def work() -> None:
-    """Sweep overdue holds and old failed bookings, where the servers don't (ROWLOCK_SWEEPER=off)."""
+    """Do the background work where the servers don't (ROWLOCK_WORK=off), or beside them: any number may run.
+
+    Sweeps overdue holds and old failed bookings.
+    """
     with _database(_settings(), migrate_first=False) as settings:
         from rowlock.app import run_worker
 

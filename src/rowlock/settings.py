@@ -103,10 +103,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(
         default=5, ge=0.05, le=3600, description="pause between sweeps of overdue holds"
     )
-    consumer: bool = Field(
-        default=True, description="on: the server decides queued bookings; off: `rowlock work` does"
+    work: bool = Field(
+        default=True, description="on: servers do the background work too; off: only `rowlock work` does"
     )
-    sweeper: bool = Field(default=True, description="on: the server sweeps; off: `rowlock work` does")
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
     )
