@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_URL"),
         description="PostgreSQL 14 or later, postgresql://user:password@host:port/name; embedded if unset",
     )
+    amqp_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="AMQP_URL",
+        description="RabbitMQ 3.10 or later, amqp://user:password@host:port/vhost; without it a table is the queue",
+    )
     host: str = Field(
         default="127.0.0.1", validation_alias="HOST", description="address or name to listen on"
     )
@@ -159,6 +165,20 @@ class Settings(BaseSettings):
                 known = False
             if not known:
                 raise ValueError("must look like postgresql://user:password@host:5432/name")
+        return url
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_amqp(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                parts = urlsplit(url)
+                known = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname)
+                known = known and (parts.port is None or parts.port > 0)
+            except ValueError:
+                known = False
+            if not known:
+                raise ValueError("must look like amqp://user:password@host:5672/vhost")
         return url
 
     @field_validator("secret_key")

@@ -152,6 +152,8 @@ def configure(settings: Settings) -> None:
         ("alembic", logging.WARNING),  # "Generating static SQL" and the like: `reach` says what was migrated
         ("alembic.runtime.plugins", logging.WARNING),
         ("httpx", logging.WARNING),
+        ("aio_pika", logging.CRITICAL),  # what they report as errors is what we catch, and say ourselves
+        ("aiormq", logging.CRITICAL),
     ):
         logger = logging.getLogger(name)
         logger.handlers[:] = []

@@ -1,0 +1,1 @@
+"""Brokers beside PostgreSQL: optional, and never the source of truth."""
