@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+import structlog
 from litestar import Litestar
 
 from rowlock import settings as environment
@@ -21,10 +22,18 @@ from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
+from rowlock.workers.deliveries import Deliverer
+from rowlock.workers.exchange import RabbitExchange
 from rowlock.workers.loop import Loop, Worker
+from rowlock.workers.outbox import Keeping, Publishing, Queueing, Stage
 from rowlock.workers.sweeper import Sweeper
 
 GAUGE_SECONDS = 1.0  # finer than any scrape
+EVENTS_SECONDS = 0.2  # between looks for events: what a reader of them may have to wait
+PRUNE_SECONDS = 60.0
+LAG_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -89,9 +98,9 @@ async def sample_curl(settings: Settings) -> str:
     return ""
 
 
-def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
+def _database(settings: Settings) -> Database:
     assert settings.database_url is not None, "whoever starts the embedded server sets its address"
-    database = Database(
+    return Database(
         dsn=settings.database_url,
         pool_size=settings.pool_size,
         statement_cache=settings.statement_cache,
@@ -99,8 +108,16 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
     )
+
+
+def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
     return open_context(
-        database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, events=settings.events
+        _database(settings),
+        lanes=settings.lanes,
+        hold_seconds=settings.hold_seconds,
+        events=settings.events,
+        secret_key=settings.secret_key if settings.auth == "token" else None,
+        allow_private_webhooks=settings.webhook_allow_private,
     )
 
 
@@ -119,7 +136,29 @@ def _oidc(settings: Settings) -> OidcConfig | None:
 def _work(context: Context, settings: Settings) -> list[Worker]:
     """The background work: what `rowlock work` does, and servers too unless told not to."""
     sweeper = Sweeper(context, settings.keep_failed_days)
-    return [Loop("sweeper", sweeper.round, settings.sweep_seconds)]
+    return [Loop("sweeper", sweeper.round, settings.sweep_seconds), *_telling(context, settings)]
+
+
+def _telling(context: Context, settings: Settings) -> list[Worker]:
+    """What brings events to the broker and to webhooks. Events off, too: there may be some from when they were on."""
+    source = settings.public_url or "urn:rowlock"
+    database = _database(settings)
+    queueing = Queueing(context, database, source, publishes=settings.amqp_url is not None)
+    keeping = Keeping(context, settings.keep_events_days)
+    workers: list[Worker] = [
+        Stage("events to webhooks", queueing, EVENTS_SECONDS),
+        Loop("events pruner", keeping.round, PRUNE_SECONDS),
+        Loop("events gauge", keeping.measure, LAG_SECONDS),
+    ]
+    if settings.amqp_url is not None:
+        exchange = RabbitExchange(settings.amqp_url, settings.events_exchange)
+        publishing = Publishing(context, database, source, exchange)
+        workers.append(Stage("events to the broker", publishing, EVENTS_SECONDS, exchange))
+    if settings.secret_key is not None or settings.auth == "demo":
+        workers.append(Deliverer(context, disable_days=settings.webhook_disable_days))
+    else:
+        log.warning("webhooks are left to others: ROWLOCK_SECRET_KEY is not set, and their secrets need it")
+    return workers
 
 
 def _housekeeping(context: Context) -> list[Worker]:

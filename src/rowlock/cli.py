@@ -85,7 +85,7 @@ def demo(host: HostOption = None, port: PortOption = None, workers: WorkersOptio
 def work() -> None:
     """Do the background work where the servers don't (ROWLOCK_WORK=off), or beside them: any number may run.
 
-    Sweeps overdue holds and old failed bookings.
+    Publishes events and delivers them to webhooks. Sweeps overdue holds and old failed bookings.
     """
     with _database(_settings(), migrate_first=False) as settings:
         from rowlock.app import run_worker

@@ -112,6 +112,24 @@ class Settings(BaseSettings):
     events: bool = Field(
         default=True, description="on: what happens is written to the outbox, for RabbitMQ and webhooks"
     )
+    events_exchange: str = Field(
+        default="rowlock.events",
+        min_length=1,
+        max_length=127,
+        description="RabbitMQ's topic exchange that events are published to, where AMQP_URL is set",
+    )
+    keep_events_days: float = Field(
+        default=7, gt=0, le=3650, description="how long published events and the log of deliveries are kept"
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="whether webhooks may lead to private, loopback and link-local addresses"
+    )
+    webhook_disable_days: float = Field(
+        default=3,
+        gt=0,
+        le=365,
+        description="after so many days of nothing but failure a webhook is switched off",
+    )
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
     )

@@ -62,6 +62,27 @@ BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run ag
 LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
 HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
 BOOKINGS_PRUNED = Counter("rowlock_bookings_pruned_total", "Old FAILED bookings that were removed.")
+EVENTS = Counter(
+    "rowlock_events_total", "Events that were queued for webhooks, or published to the broker.", ["stage"]
+)
+EVENTS_LAG = Gauge(
+    "rowlock_events_lag_seconds",
+    "Age of the oldest event that is still to be queued for webhooks, or published to the broker.",
+    ["stage"],
+    multiprocess_mode="livemax",  # every process sees the same outbox
+)
+EVENTS_STUCK = Counter(
+    "rowlock_events_stuck_total", "Times that events could not be read, and held up their show."
+)
+EVENTS_PRUNED = Counter("rowlock_events_pruned_total", "Batches of events that were old and removed.")
+WEBHOOK_ATTEMPTS = Counter(
+    "rowlock_webhook_attempts_total",
+    "Attempts to deliver an event: result is delivered, failed or dead.",
+    ["result"],
+)
+WEBHOOKS_DISABLED = Counter(
+    "rowlock_webhooks_disabled_total", "Webhooks that were switched off after days of failure."
+)
 MAP_RELOADS = Counter(
     "rowlock_map_reloads_total", "Seat maps read anew because the change feed had a gap.", ["cause"]
 )

@@ -43,9 +43,18 @@ from rowlock.http.field_texts import FIELDS, NAMES
 from rowlock.http.identity import SESSION_COOKIE
 from rowlock.http.problems import STATUS, Code
 from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
-from rowlock.http.wire import BookingBody, NewShowBody, SeatsBody, ShowBookingBody, ShowChangeBody
+from rowlock.http.wire import (
+    BookingBody,
+    NewShowBody,
+    SeatsBody,
+    ShowBookingBody,
+    ShowChangeBody,
+    WebhookBody,
+    WebhookChangeBody,
+)
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
+from rowlock.operations.webhooks import DeliveryView, WebhookView
 from rowlock.seatmap.live import Delta, Snapshot, event
 
 PATH = "/api-docs"
@@ -64,6 +73,7 @@ _TYPES = (
     BookingBody,
     BookingView,
     Delta,
+    DeliveryView,
     NewShowBody,
     ProblemBody,
     PublicLayout,
@@ -73,6 +83,9 @@ _TYPES = (
     ShowChangeBody,
     ShowView,
     Snapshot,
+    WebhookBody,
+    WebhookChangeBody,
+    WebhookView,
     *classic.TYPES,
 )
 _EVENTS = {"Snapshot", "Delta"}  # OpenAPI 3.1 can't say what is in a stream, so no route names them
@@ -221,6 +234,7 @@ def config() -> OpenAPIConfig:
         tags=[
             Tag(name="Shows", description="What is on, and what seats there are."),
             Tag(name="Bookings", description="Taking seats, confirming, giving back."),
+            Tag(name="Webhooks", description="Being told of what happens."),
             Tag(name="Session", description="Signing in and out of the page."),
             *classic.TAGS,
             Tag(name="Around it", description="For those who run the server."),
@@ -373,7 +387,7 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
         responses["200"] = _events_response()
     for status, response in responses.items():
         names = ["X-Request-Id"]
-        if status == "201" and path.startswith(("/api/shows", "/api/bookings")):
+        if status == "201" and path.startswith(("/api/shows", "/api/bookings", "/api/webhooks")):
             names.append("Location")
         if "If-None-Match" in headers:
             names.append("ETag")

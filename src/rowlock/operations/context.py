@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from rowlock.engine.engine import Engine
+from rowlock.operations.sealing import Sealer
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.postgres.queries import load
 from rowlock.seatmap.feed import PostgresFeed
@@ -25,6 +26,7 @@ class Context:
 
     `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
     `hold_seconds` is for shows that set none of their own. `events`: whether what happens is written to the outbox.
+    `sealer` seals the secrets of webhooks, which lead to private addresses only if `allow_private_webhooks`.
     """
 
     pool: asyncpg.Pool
@@ -35,13 +37,24 @@ class Context:
     ids_secret: bytes
     hold_seconds: int
     events: bool
+    sealer: Sealer
+    allow_private_webhooks: bool
 
 
 @asynccontextmanager
 async def open_context(
-    database: Database, *, lanes: int = 2, hold_seconds: int = 120, events: bool = True
+    database: Database,
+    *,
+    lanes: int = 2,
+    hold_seconds: int = 120,
+    events: bool = True,
+    secret_key: str | None = None,
+    allow_private_webhooks: bool = False,
 ) -> AsyncIterator[Context]:
-    """Everything the operations work with, open; drained and closed at the end."""
+    """Everything the operations work with, open; drained and closed at the end.
+
+    `secret_key` is what the secrets of webhooks are sealed with; without one, as in demo mode, a key of the database's.
+    """
     async with AsyncExitStack() as stack:
         pool = await create_pool(database)
         stack.push_async_callback(pool.close)
@@ -56,4 +69,15 @@ async def open_context(
         engine.start()
         stack.push_async_callback(engine.close)
         ids_secret = await pool.fetchval(SQL.ids_secret)
-        yield Context(pool, engine, plans, maps, live, ids_secret, hold_seconds, events)
+        yield Context(
+            pool=pool,
+            engine=engine,
+            plans=plans,
+            maps=maps,
+            live=live,
+            ids_secret=ids_secret,
+            hold_seconds=hold_seconds,
+            events=events,
+            sealer=Sealer(secret_key.encode() if secret_key else ids_secret),
+            allow_private_webhooks=allow_private_webhooks,
+        )
