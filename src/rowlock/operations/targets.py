@@ -22,6 +22,11 @@ URL_CHARS_MAX: Final = 2_000
 RESOLVE_SECONDS_MAX: Final = 2.0
 A_URL: Final = "must look like https://example.org/hooks"
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+# Reserved by IANA, and taken for public by Python's older versions.
+_RESERVED = tuple(
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16", "100::/64")
+)
 # Public by their number, private by their use: Azure's own server for its machines.
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 
@@ -40,7 +45,8 @@ def assert_public(text: str) -> None:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and address not in _METADATA
+    reserved = any(address in network for network in _RESERVED)
+    return address.is_global and not (address.is_multicast or reserved or address in _METADATA)
 
 
 def _wrapped(address: Address) -> list[Address]:

@@ -163,6 +163,9 @@ class Deliverer:
                             pause = wait
                             return
                     done = row["seq"]
+        except Exception:
+            pause = RETRY_SECONDS_FIRST  # whatever it was, it is not to be met again at once
+            raise
         finally:
             await pool.execute(SQL.advance, show_id, webhook_id, done, pause)
 
@@ -216,7 +219,10 @@ class Deliverer:
             return
         telemetry.WEBHOOK_ATTEMPTS.labels("dead" if status == "failed" else "failed").inc()
         log.info(
-            "webhook_failed", webhook=target["id"], event=event_id(show_id, row["seq"]), error=answer.error
+            "webhook_failed",
+            webhook=target["id"],
+            event_id=event_id(show_id, row["seq"]),
+            error=answer.error,
         )
         gone = answer.status == GONE
         days = self._disable_seconds / 86_400

@@ -101,9 +101,9 @@ WITH RECURSIVE to_queue AS (
         SELECT show_id, at FROM outbox WHERE NOT published AND show_id > before.show_id ORDER BY show_id, seq LIMIT 1
     ) AS o
 )
-SELECT extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM (SELECT at FROM to_queue LIMIT $1::integer) AS some))::float8
+SELECT extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM (SELECT at FROM to_queue LIMIT $1::integer) AS few))::float8
            AS to_queue,
-       extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM (SELECT at FROM to_publish LIMIT $1::integer) AS some))::float8
+       extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM (SELECT at FROM to_publish LIMIT $1::integer) AS few))::float8
            AS to_publish
 
 -- name: prune_deliveries
