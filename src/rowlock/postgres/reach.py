@@ -72,6 +72,9 @@ _PRIVILEGES = {
     "inventory": "SELECT, INSERT, UPDATE",
     "seats": "SELECT, INSERT, UPDATE",
     "bookings": "SELECT, INSERT, UPDATE, DELETE",
+    "booking_queues": "SELECT, INSERT, UPDATE",
+    "booking_requests": "SELECT, INSERT, UPDATE, DELETE",
+    "pruned_requests": "SELECT, INSERT",
     "secrets": "SELECT",
 }
 
