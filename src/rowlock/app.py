@@ -16,15 +16,19 @@ from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import list_shows
+from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.seats import availability, plan_of
 from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
+from rowlock.workers.broker_consumer import BrokerConsumer
 from rowlock.workers.loop import Loop, Worker
 from rowlock.workers.sweeper import Sweeper
+from rowlock.workers.table_consumer import RETRY_SECONDS, TableConsumer
 
 GAUGE_SECONDS = 1.0  # finer than any scrape
+QUEUE_GAUGE_SECONDS = 5.0  # it counts rows, and asks the broker
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -99,7 +103,9 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
     )
-    return open_context(database, lanes=settings.lanes, hold_seconds=settings.hold_seconds)
+    return open_context(
+        database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, amqp_url=settings.amqp_url
+    )
 
 
 def _oidc(settings: Settings) -> OidcConfig | None:
@@ -117,7 +123,20 @@ def _oidc(settings: Settings) -> OidcConfig | None:
 def _work(context: Context, settings: Settings) -> list[Worker]:
     """The background work: what `rowlock work` does, and servers too unless told not to."""
     sweeper = Sweeper(context, settings.keep_failed_days)
-    return [Loop("sweeper", sweeper.round, settings.sweep_seconds)]
+    return [Loop("sweeper", sweeper.round, settings.sweep_seconds), *_consumers(context, settings)]
+
+
+def _consumers(context: Context, settings: Settings) -> list[Worker]:
+    """What decides queued bookings: of the table in any case, as it may hold some from before there was a broker."""
+    at_once = 2 if settings.pool_size >= 4 else 1  # each has a connection of the pool while it decides
+    consumers: list[Worker] = [
+        Loop(f"table consumer {number}", TableConsumer(context).round, RETRY_SECONDS)
+        for number in range(at_once)
+    ]
+    if isinstance(context.queue, BrokerQueue):
+        assert settings.amqp_url is not None
+        consumers.append(BrokerConsumer(context, settings.amqp_url, context.queue))
+    return consumers
 
 
 def _housekeeping(context: Context) -> list[Worker]:
@@ -136,7 +155,17 @@ def _housekeeping(context: Context) -> list[Worker]:
         context.maps.drop_idle()
         return False
 
-    return [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
+    async def measure_queue() -> bool:
+        depth = await context.queue.depth()
+        telemetry.QUEUE_DEPTH.labels("waiting").set(depth.waiting)
+        telemetry.QUEUE_DEPTH.labels("dead").set(depth.dead)
+        return False
+
+    return [
+        Loop("gauges", measure, GAUGE_SECONDS),
+        Loop("queue gauge", measure_queue, QUEUE_GAUGE_SECONDS),
+        Loop("maps", look_after_maps, CHECK_SECONDS),
+    ]
 
 
 @asynccontextmanager

@@ -44,6 +44,7 @@ from rowlock.http.identity import SESSION_COOKIE
 from rowlock.http.problems import STATUS, Code
 from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
 from rowlock.http.wire import BookingBody, NewShowBody, SeatsBody, ShowBookingBody, ShowChangeBody
+from rowlock.operations.queueing import QueuedView
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
 from rowlock.seatmap.live import Delta, Snapshot, event
@@ -63,6 +64,7 @@ _TYPES = (
     AvailabilityView,
     BookingBody,
     BookingView,
+    QueuedView,
     Delta,
     NewShowBody,
     ProblemBody,
@@ -108,7 +110,7 @@ def problems(*codes: Code) -> dict[int, ResponseSpec]:
 
 @dataclass
 class KeyedOperation(Operation):
-    """An operation that takes an Idempotency-Key."""
+    """An operation that takes an Idempotency-Key, and may be put off."""
 
     def __post_init__(self) -> None:
         key = Parameter(
@@ -119,7 +121,15 @@ class KeyedOperation(Operation):
             required=False,
             schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[ -~]+$"),
         )
-        self.parameters = [*(self.parameters or []), key]
+        prefer = Parameter(
+            name="Prefer",
+            param_in="header",
+            description="`respond-async`: don't wait for the decision. Other preferences are ignored.",
+            required=False,
+            schema=Schema(type=OpenAPIType.STRING),
+            examples={"respond-async": Example(id="respond-async", value="respond-async")},
+        )
+        self.parameters = [*(self.parameters or []), key, prefer]
 
 
 @dataclass
@@ -343,6 +353,10 @@ _HEADERS = {
         "schema": {"type": "string"},
     },
     "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
+    "Preference-Applied": {
+        "description": "The preference that was followed.",
+        "schema": {"type": "string", "enum": ["respond-async"]},
+    },
     "ETag": {"description": "Send it back as If-None-Match.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}},
     "Idempotency-Replayed": {
@@ -373,6 +387,8 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
         responses["200"] = _events_response()
     for status, response in responses.items():
         names = ["X-Request-Id"]
+        if status == "202":
+            names += ["Location", "Preference-Applied"]
         if status == "201" and path.startswith(("/api/shows", "/api/bookings")):
             names.append("Location")
         if "If-None-Match" in headers:

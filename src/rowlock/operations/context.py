@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from rowlock.brokers.booking_queues import declare_all
+from rowlock.brokers.rabbitmq import RabbitMQ
 from rowlock.engine.engine import Engine
+from rowlock.operations.queue_broker import BrokerQueue
+from rowlock.operations.queue_table import TableQueue
+from rowlock.operations.queueing import BookingQueue
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.postgres.queries import load
 from rowlock.seatmap.feed import PostgresFeed
@@ -24,7 +29,8 @@ class Context:
     """The pool (for reading), the engine (for every change to a seat), and what is remembered.
 
     `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
-    `hold_seconds` is for shows that set none of their own.
+    `hold_seconds` is for shows that set none of their own. `queue` takes bookings that are to be decided later; it is
+    `table` where there is no broker.
     """
 
     pool: asyncpg.Pool
@@ -34,11 +40,13 @@ class Context:
     live: Live
     ids_secret: bytes
     hold_seconds: int
+    queue: BookingQueue
+    table: TableQueue
 
 
 @asynccontextmanager
 async def open_context(
-    database: Database, *, lanes: int = 2, hold_seconds: int = 120
+    database: Database, *, lanes: int = 2, hold_seconds: int = 120, amqp_url: str | None = None
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end."""
     async with AsyncExitStack() as stack:
@@ -54,4 +62,21 @@ async def open_context(
         engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds)
         engine.start()
         stack.push_async_callback(engine.close)
-        yield Context(pool, engine, plans, maps, live, await pool.fetchval(SQL.ids_secret), hold_seconds)
+        table = TableQueue(pool)
+        queue: BookingQueue = table
+        if amqp_url is not None:
+            broker = RabbitMQ(amqp_url, "rowlock", declare_all)
+            broker.start()
+            stack.push_async_callback(broker.stop)
+            queue = BrokerQueue(broker, table)
+        yield Context(
+            pool=pool,
+            engine=engine,
+            plans=plans,
+            maps=maps,
+            live=live,
+            ids_secret=await pool.fetchval(SQL.ids_secret),
+            hold_seconds=hold_seconds,
+            queue=queue,
+            table=table,
+        )
