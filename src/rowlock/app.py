@@ -17,18 +17,22 @@ from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import list_shows
+from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.seats import availability, plan_of
 from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
+from rowlock.workers.broker_consumer import BrokerConsumer
 from rowlock.workers.deliveries import Deliverer
 from rowlock.workers.exchange import RabbitExchange
 from rowlock.workers.loop import Loop, Worker
 from rowlock.workers.outbox import Keeping, Publishing, Queueing, Stage
 from rowlock.workers.sweeper import Sweeper
+from rowlock.workers.table_consumer import RETRY_SECONDS, TableConsumer
 
 GAUGE_SECONDS = 1.0  # finer than any scrape
+QUEUE_GAUGE_SECONDS = 5.0  # it counts rows, and asks the broker
 EVENTS_SECONDS = 0.2  # between looks for events: what a reader of them may have to wait
 PRUNE_SECONDS = 60.0
 LAG_SECONDS = 5.0
@@ -118,6 +122,7 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         events=settings.events,
         secret_key=settings.secret_key if settings.auth == "token" else None,
         allow_private_webhooks=settings.webhook_allow_private,
+        amqp_url=settings.amqp_url,
     )
 
 
@@ -136,7 +141,11 @@ def _oidc(settings: Settings) -> OidcConfig | None:
 def _work(context: Context, settings: Settings) -> list[Worker]:
     """The background work: what `rowlock work` does, and servers too unless told not to."""
     sweeper = Sweeper(context, settings.keep_failed_days)
-    return [Loop("sweeper", sweeper.round, settings.sweep_seconds), *_telling(context, settings)]
+    return [
+        Loop("sweeper", sweeper.round, settings.sweep_seconds),
+        *_consumers(context, settings),
+        *_telling(context, settings),
+    ]
 
 
 def _telling(context: Context, settings: Settings) -> list[Worker]:
@@ -161,6 +170,19 @@ def _telling(context: Context, settings: Settings) -> list[Worker]:
     return workers
 
 
+def _consumers(context: Context, settings: Settings) -> list[Worker]:
+    """What decides queued bookings: of the table in any case, as it may hold some from before there was a broker."""
+    at_once = 2 if settings.pool_size >= 4 else 1  # each has a connection of the pool while it decides
+    consumers: list[Worker] = [
+        Loop(f"table consumer {number}", TableConsumer(context).round, RETRY_SECONDS)
+        for number in range(at_once)
+    ]
+    if isinstance(context.queue, BrokerQueue):
+        assert settings.amqp_url is not None
+        consumers.append(BrokerConsumer(context, settings.amqp_url, context.queue))
+    return consumers
+
+
 def _housekeeping(context: Context) -> list[Worker]:
     """What every server does for itself."""
 
@@ -177,7 +199,17 @@ def _housekeeping(context: Context) -> list[Worker]:
         context.maps.drop_idle()
         return False
 
-    return [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
+    async def measure_queue() -> bool:
+        depth = await context.queue.depth()
+        telemetry.QUEUE_DEPTH.labels("waiting").set(depth.waiting)
+        telemetry.QUEUE_DEPTH.labels("dead").set(depth.dead)
+        return False
+
+    return [
+        Loop("gauges", measure, GAUGE_SECONDS),
+        Loop("queue gauge", measure_queue, QUEUE_GAUGE_SECONDS),
+        Loop("maps", look_after_maps, CHECK_SECONDS),
+    ]
 
 
 @asynccontextmanager

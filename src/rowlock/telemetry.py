@@ -89,6 +89,22 @@ MAP_RELOADS = Counter(
 FEED_CHANGES = Counter(
     "rowlock_feed_changes_total", "Changes of shows sent to and heard from others.", ["way"]
 )
+QUEUE_DEPTH = Gauge(
+    "rowlock_queue_requests",
+    "Queued bookings: state is waiting, or dead for those that could not be decided.",
+    ["state"],
+    multiprocess_mode="livemax",  # every process sees the same queue
+)
+QUEUE_TAKEN = Counter(
+    "rowlock_queue_taken_total", "Requests for a queued booking: result is taken, full or down.", ["result"]
+)
+QUEUE_DECIDED = Counter("rowlock_queue_decided_total", "Queued bookings that were decided.", ["outcome"])
+QUEUE_DEAD = Counter("rowlock_queue_dead_letters_total", "Queued bookings that could not be decided.")
+QUEUE_SECONDS = Histogram(
+    "rowlock_queue_seconds",
+    "Time from the request for a queued booking to its decision.",
+    buckets=(*_SECONDS, 30.0, 60.0, 300.0),
+)
 LIVE_READERS = Gauge("rowlock_live_readers", "Readers of live seat maps.", multiprocess_mode="livesum")
 POOL_CONNECTIONS = Gauge(
     "rowlock_pool_connections",

@@ -27,7 +27,7 @@ import asyncpg
 import msgspec
 
 from rowlock import telemetry
-from rowlock.domain.commands import Book, Cancel, Command, Confirm, Expire
+from rowlock.domain.commands import Book, Cancel, Command, Confirm, Expire, in_line
 from rowlock.domain.decide import decide
 from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.outcomes import Outcome
@@ -264,13 +264,22 @@ def bookings_to_read(commands: Iterable[Command], doubtful: bool) -> list[tuple[
 
 
 def decide_all(commands: Sequence[Command], locked: Locked) -> list[Decision]:
-    """Decide commands in order, each against what the ones before it left."""
+    """Decide commands in order, each against what the ones before it left.
+
+    Where a queued request must be picked again, those behind it in the line of its show wait with it.
+    """
     now = locked.now
     if now is None:  # none of the shows exists, so no lock was there to take and no clock to read
         return [Decision(Outcome.SHOW_NOT_FOUND) for _ in commands]
     decisions = []
+    held_up: set[int] = set()
     for command in commands:
-        decision = decide(command, locked.world, now)
+        if in_line(command) and command.show_id in held_up:
+            decision = Decision(Outcome.REPICK)
+        else:
+            decision = decide(command, locked.world, now)
+        if decision.outcome is Outcome.REPICK and in_line(command):
+            held_up.add(command.show_id)
         locked.world.apply(command.show_id, decision)
         decisions.append(decision)
     return decisions

@@ -52,6 +52,7 @@ from rowlock.http.wire import (
     WebhookBody,
     WebhookChangeBody,
 )
+from rowlock.operations.queueing import QueuedView
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
 from rowlock.operations.webhooks import DeliveryView, WebhookView
@@ -72,6 +73,7 @@ _TYPES = (
     AvailabilityView,
     BookingBody,
     BookingView,
+    QueuedView,
     Delta,
     DeliveryView,
     NewShowBody,
@@ -121,7 +123,7 @@ def problems(*codes: Code) -> dict[int, ResponseSpec]:
 
 @dataclass
 class KeyedOperation(Operation):
-    """An operation that takes an Idempotency-Key."""
+    """An operation that takes an Idempotency-Key, and may be put off."""
 
     def __post_init__(self) -> None:
         key = Parameter(
@@ -132,7 +134,15 @@ class KeyedOperation(Operation):
             required=False,
             schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[ -~]+$"),
         )
-        self.parameters = [*(self.parameters or []), key]
+        prefer = Parameter(
+            name="Prefer",
+            param_in="header",
+            description="`respond-async`: don't wait for the decision. Other preferences are ignored.",
+            required=False,
+            schema=Schema(type=OpenAPIType.STRING),
+            examples={"respond-async": Example(id="respond-async", value="respond-async")},
+        )
+        self.parameters = [*(self.parameters or []), key, prefer]
 
 
 @dataclass
@@ -357,6 +367,10 @@ _HEADERS = {
         "schema": {"type": "string"},
     },
     "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
+    "Preference-Applied": {
+        "description": "The preference that was followed.",
+        "schema": {"type": "string", "enum": ["respond-async"]},
+    },
     "ETag": {"description": "Send it back as If-None-Match.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}},
     "Idempotency-Replayed": {
@@ -387,6 +401,8 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
         responses["200"] = _events_response()
     for status, response in responses.items():
         names = ["X-Request-Id"]
+        if status == "202" and path.startswith(("/api/shows", "/api/bookings")):
+            names += ["Location", "Preference-Applied"]
         if status == "201" and path.startswith(("/api/shows", "/api/bookings", "/api/webhooks")):
             names.append("Location")
         if "If-None-Match" in headers:

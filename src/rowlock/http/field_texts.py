@@ -40,6 +40,8 @@ NAMES = {
     "Page_rowlock.operations.webhooks.WebhookView_": "WebhookList",
     "Page_rowlock.operations.webhooks.DeliveryView_": "DeliveryList",
     "Step": "BookingStep",
+    "QueuedView": "QueuedBooking",
+    "QueuedStep": "QueuedBookingStep",
 }
 
 Texts = dict[str, tuple[str, Any]]
@@ -105,6 +107,25 @@ FIELDS: dict[str, Texts] = {
     "ShowList": _PAGE,
     "BookingList": _PAGE,
     "Category": _CATEGORY,
+    "QueuedBooking": {name: text for name, text in _BOOKING.items() if name != "conflicts"}
+    | {
+        "user_id": ("Whose it is; null where only its id is known, and staff asks.", "u-17"),
+        "status": ("Always PENDING: it has no seats yet, and may get none.", "PENDING"),
+        "reason": ("Always `queued`.", "queued"),
+        "seats": ("The seats that were asked for, where that is known.", ["A-12", "A-13"]),
+        "seat_count": ("How many seats were asked for, where that is known.", 2),
+        "amount_cents": ("What the seats that were asked for cost, where that is known.", 17800),
+        "currency": ("ISO 4217, where it is known.", "EUR"),
+        "created_at": ("When it was queued, where that is known.", "2029-12-01T09:00:00.123456Z"),
+        "expires_at": ("Null: nothing is held yet.", None),
+        "settled_at": ("Null: it is not decided.", None),
+        "history": ("That it was queued, where it is known when.", None),
+    },
+    "QueuedBookingStep": {
+        "status": ("PENDING.", "PENDING"),
+        "reason": ("`queued`.", "queued"),
+        "at": ("When.", "2029-12-01T09:00:00.123456Z"),
+    },
     "BookingStep": {
         "status": ("What it became.", "PENDING"),
         "reason": ("Why, where it FAILED or was CANCELLED.", None),

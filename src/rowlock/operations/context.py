@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from rowlock.brokers.booking_queues import declare_all
+from rowlock.brokers.rabbitmq import RabbitMQ
 from rowlock.engine.engine import Engine
+from rowlock.operations.queue_broker import BrokerQueue
+from rowlock.operations.queue_table import TableQueue
+from rowlock.operations.queueing import BookingQueue
 from rowlock.operations.sealing import Sealer
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.postgres.queries import load
@@ -25,8 +30,9 @@ class Context:
     """The pool (for reading), the engine (for every change to a seat), and what is remembered.
 
     `ids_secret` is the key in the database that booking ids of idempotent requests are hashed with, and cursors sealed.
-    `hold_seconds` is for shows that set none of their own. `events`: whether what happens is written to the outbox.
-    `sealer` seals the secrets of webhooks, which lead to private addresses only if `allow_private_webhooks`.
+    `hold_seconds` is for shows that set none of their own. `queue` takes bookings that are to be decided later; it is
+    `table` where there is no broker. `events`: whether what happens is written to the outbox. `sealer` seals the secrets
+    of webhooks, which lead to private addresses only if `allow_private_webhooks`.
     """
 
     pool: asyncpg.Pool
@@ -39,6 +45,8 @@ class Context:
     events: bool
     sealer: Sealer
     allow_private_webhooks: bool
+    queue: BookingQueue
+    table: TableQueue
 
 
 @asynccontextmanager
@@ -50,6 +58,7 @@ async def open_context(
     events: bool = True,
     secret_key: str | None = None,
     allow_private_webhooks: bool = False,
+    amqp_url: str | None = None,
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end.
 
@@ -69,6 +78,13 @@ async def open_context(
         engine.start()
         stack.push_async_callback(engine.close)
         ids_secret = await pool.fetchval(SQL.ids_secret)
+        table = TableQueue(pool)
+        queue: BookingQueue = table
+        if amqp_url is not None:
+            broker = RabbitMQ(amqp_url, "rowlock", declare_all)
+            broker.start()
+            stack.push_async_callback(broker.stop)
+            queue = BrokerQueue(broker, table)
         yield Context(
             pool=pool,
             engine=engine,
@@ -80,4 +96,6 @@ async def open_context(
             events=events,
             sealer=Sealer(secret_key.encode() if secret_key else ids_secret),
             allow_private_webhooks=allow_private_webhooks,
+            queue=queue,
+            table=table,
         )

@@ -264,8 +264,10 @@ WHERE b.show_id > $1 AND b.show_id <= $2
       WHEN 'CANCELLED' THEN coalesce(b.reason, '') NOT IN ('cancelled_by_customer', 'cancelled_by_admin',
                                                            'show_cancelled')
       WHEN 'FAILED' THEN coalesce(b.reason, '') NOT IN ('seats_taken', 'not_enough_seats', 'hold_expired', 'released',
-                                                        'show_cancelled')
-                         OR b.held <> (b.reason IN ('hold_expired', 'released', 'show_cancelled'))
+                                                        'show_cancelled', 'not_on_sale', 'forbidden', 'too_many_seats',
+                                                        'dropped')
+                         -- A show's end fails its holds, and requests that were still queued.
+                         OR (b.reason <> 'show_cancelled' AND b.held <> (b.reason IN ('hold_expired', 'released')))
                          OR (b.release_at IS NOT NULL AND b.reason <> 'hold_expired')
       ELSE true END
 ORDER BY b.show_id, b.id LIMIT $3::integer
