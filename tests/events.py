@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,3 +55,11 @@ def assert_in_order(ids: Sequence[str], expected: int) -> None:
     """Every event of a show was sent, each for the first time in order; again only with the same id."""
     firsts = list(dict.fromkeys(int(identifier.partition("-")[2]) for identifier in ids))
     assert firsts == list(range(1, expected + 1))
+
+
+async def until_so(context: Context, query: str, seconds: float) -> None:
+    """Wait until a query says that something is so."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not await context.pool.fetchval(query):
+        assert asyncio.get_running_loop().time() < deadline, f"it never came to that: {query}"
+        await asyncio.sleep(0.05)

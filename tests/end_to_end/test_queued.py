@@ -167,6 +167,8 @@ class World:
         sold = sum(b["seat_count"] for b in bookings if b["status"] == "CONFIRMED")
         assert await self.sql(held, show) == sold
         await eventually(self._nothing_waits)
+        # Its events tell all of it, so that `verify` replays them, too.
+        assert await self.sql("SELECT told_version = version FROM inventory WHERE show_id = $1", show)
         report = await asyncio.to_thread(rowlock, self.folder, "verify", **self.variables)
         assert report.returncode == 0, report.stdout
         return bookings
