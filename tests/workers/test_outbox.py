@@ -273,7 +273,6 @@ async def test_the_search_for_what_is_to_do_reads_no_history(context: Context, d
         (outbox.SQL.to_queue, ([1, 2, 3], 10)),
         (outbox.SQL.to_publish, ([1, 2, 3], 10)),
         (outbox.SQL.lag, (1000,)),
-        (outbox.SQL.prune, (7.0, 1000)),
     ):
         plan = await context.pool.fetch(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) {query}", *values)
         text = "\n".join(row[0] for row in plan)

@@ -121,9 +121,9 @@ class World:
             self.events.append((show_id, Event(EventType.SHOW_CANCELLED)))
 
     def expire(self, booking_id: UUID) -> None:
-        """Settle a hold that was overtaken and whose row has now been read; nothing, if it was settled before."""
-        booking = self.bookings[booking_id]
-        if booking.status is BookingStatus.PENDING:
+        """Settle a hold that was overtaken and whose row has now been read; nothing, if it is settled or gone."""
+        booking = self.bookings.get(booking_id)
+        if booking is not None and booking.status is BookingStatus.PENDING:
             self._change_booking(lapsed(booking))
 
     def changed_shows(self) -> set[int]:

@@ -12,6 +12,7 @@ numbers can skip an event that commits late, because there is none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,18 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     events: int
     version: int
     body: bytes
+
+
+def told_columns(rows: Sequence[Told], now: datetime | None) -> list[Any]:
+    """Rows for the outbox, as the columns $42 to $47 of the write."""
+    return [
+        [row.show_id for row in rows],
+        [row.seq for row in rows],
+        [row.events for row in rows],
+        [row.version for row in rows],
+        [row.body for row in rows],
+        now,
+    ]
 
 
 def settle_overtaken(world: World) -> None:

@@ -38,6 +38,7 @@ SHOWS_AT_ONCE = 20  # claimed together, so that many shows with an event each ar
 ROWS_AT_ONCE = 10  # of a show: a row is a batch, of 200 bookings at most
 EVENTS_AT_ONCE = 2_000  # of a round: some MB in memory, a second or so of work
 PRUNE_AT_ONCE = 1_000
+PRUNE_OF_SHOW = 100  # rows that are looked at of each show
 LAG_SHOWS_MAX = 1_000  # so many shows with something to do are looked at for the lag
 
 Rows = Sequence[Any]
@@ -216,13 +217,16 @@ class Keeping:
 
     async def round(self) -> bool:
         """One round of pruning. Returns whether there is more."""
-        pruned = 0
-        for query in (SQL.prune, SQL.prune_deliveries, SQL.prune_queues):
-            tag = await self._context.pool.execute(query, self._keep_days, PRUNE_AT_ONCE)
-            count = int(tag.rsplit(" ", 1)[1])
-            pruned = max(pruned, count)
-            telemetry.EVENTS_PRUNED.inc(count if query == SQL.prune else 0)
-        return pruned >= PRUNE_AT_ONCE
+        days = self._keep_days
+        events = await self._execute(SQL.prune, days, PRUNE_AT_ONCE, PRUNE_OF_SHOW)
+        telemetry.EVENTS_PRUNED.inc(events)
+        deliveries = await self._execute(SQL.prune_deliveries, days, PRUNE_AT_ONCE)
+        queues = await self._execute(SQL.prune_queues, days, PRUNE_AT_ONCE)
+        return events >= PRUNE_OF_SHOW or max(deliveries, queues) >= PRUNE_AT_ONCE
+
+    async def _execute(self, query: str, *values: object) -> int:
+        tag: str = await self._context.pool.execute(query, *values)
+        return int(tag.rsplit(" ", 1)[1])
 
     async def measure(self) -> bool:
         """Set the gauges."""

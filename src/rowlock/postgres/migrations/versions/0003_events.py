@@ -18,7 +18,7 @@ STATEMENTS = (
     """,
     # A row for each batch and show: `events` of them from number `seq` on. `queued`: handed to the webhooks; `published`:
     # the broker has them. Each has a partial index of what is still to do, so that looking for it costs the same however
-    # many rows are kept, and one of what may be pruned. A body is packed already, or small.
+    # many rows are kept. Every index is work for every batch: pruning goes by the primary key. A body is packed already, or small.
     """
     CREATE TABLE outbox (
         show_id     bigint NOT NULL,
@@ -37,7 +37,6 @@ STATEMENTS = (
     "ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL",
     "CREATE INDEX outbox_to_queue ON outbox (show_id, seq) WHERE NOT queued",
     "CREATE INDEX outbox_to_publish ON outbox (show_id, seq) WHERE NOT published",
-    "CREATE INDEX outbox_to_prune ON outbox (at) WHERE queued AND published",
     # Few, and the same for every show: not sharded. `types` empty: every type. The secret is sealed (operations/sealing.py).
     """
     CREATE TABLE webhooks (
