@@ -92,6 +92,12 @@ def test_settings_never_change() -> None:
         ({"ROWLOCK_LANES": "17"}, "ROWLOCK_LANES='17': must be at most 16"),
         ({"ROWLOCK_WORKERS": "1.5"}, "ROWLOCK_WORKERS='1.5': must be a whole number"),
         ({"ROWLOCK_SWEEP_SECONDS": "nan"}, "ROWLOCK_SWEEP_SECONDS='nan': must be a number"),
+        (
+            {"AMQP_URL": "http://me:pw@queue.example.org/"},
+            "AMQP_URL: must look like amqp://user:password@host:5672/vhost",
+        ),
+        ({"AMQP_URL": "amqp://:pw@"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
+        ({"AMQP_URL": "amqp://host:no"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
         ({"ROWLOCK_WORK": "maybe"}, "ROWLOCK_WORK='maybe': must be on or off"),
         ({"ROWLOCK_AUTH": "none"}, "ROWLOCK_AUTH='none': must be 'token' or 'demo'"),
         ({"ROWLOCK_WORKRS": "2"}, "ROWLOCK_WORKRS: there is no such setting; did you mean ROWLOCK_WORKERS?"),

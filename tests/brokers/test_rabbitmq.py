@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 import structlog
+from aio_pika.abc import AbstractIncomingMessage
 
 from rowlock.brokers.booking_queues import DEAD_QUEUE, QUEUES, declare_all, queue_of
 from rowlock.brokers.rabbitmq import BrokerDown, RabbitMQ, Refused
+from rowlock.operations.context import Context
+from rowlock.operations.queue_broker import BrokerQueue
+from rowlock.operations.queueing import DeadLetter
 from tests.rabbit import RabbitServer, free_ports
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +119,25 @@ def test_shows_are_spread_over_the_queues_and_stay() -> None:
 
 
 PLACES = (3, 3, 2, 3)  # where these shows' requests wait, in every running system: never to be changed
+
+
+async def test_what_ends_its_consumer_each_time_is_put_aside(rabbit: RabbitServer, context: Context) -> None:
+    """A message that ends every process which takes it would stop its queue for good."""
+    async with connected(rabbit.url) as broker:
+        await broker.publish("", queue_of(7), b"poison")
+        queue = BrokerQueue(broker, context.table)
+        letters: list[DeadLetter] = []
+        async with broker.channel(1) as channel, asyncio.timeout(CONNECTED_SECONDS_MAX):
+
+            async def give_back(message: AbstractIncomingMessage) -> None:
+                await message.reject(requeue=True)  # what the broker does where a consumer has gone
+
+            await (await channel.get_queue(queue_of(7))).consume(give_back)
+            while not letters:
+                async with queue.dead_letters(10) as taken:
+                    letters = [letter for letter, _ in taken]
+        assert [(letter.cause, letter.request) for letter in letters] == [("RabbitMQ: delivery_limit", None)]
+        assert (await queue.depth()).waiting == 0
+        for _ in range(30):  # RabbitMQ 4 drops what was delivered 20 times, unless it is told otherwise
+            async with queue.dead_letters(10) as taken:
+                assert len(taken) == 1

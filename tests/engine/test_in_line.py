@@ -59,12 +59,16 @@ async def test_nobody_overtakes_one_that_waits_for_locks(dsn: str) -> None:
             answers = [context.engine.submit(command) for command in line]
             other = context.engine.submit(wish(elsewhere, 0))
             await asyncio.sleep(0.3)
-            assert not any(answer.done() for answer in answers)
+            answers.append(context.engine.submit(wish(show, 1)))
+            await asyncio.sleep(0.3)
+            done = [answer.done() for answer in answers]
         await blocker.close()
+        assert not any(done), "somebody was decided before the first"
         assert [decision.outcome for decision in await asyncio.gather(*answers)] == [
             Outcome.CONFIRMED,
             Outcome.SEATS_TAKEN,
             Outcome.NOT_ENOUGH_SEATS,
+            Outcome.SEATS_TAKEN,
             Outcome.SEATS_TAKEN,
         ]
         assert (await other).outcome is Outcome.CONFIRMED
@@ -104,3 +108,20 @@ async def test_the_same_request_again_finds_its_booking(context: Context) -> Non
     assert first.booking == second.booking == third.booking
     assert (first.replayed, second.replayed, third.replayed) == (False, True, True)
     await audit(context)
+
+
+async def test_a_shutdown_does_not_wait_for_them_for_ever(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server could not be restarted while the database, or somebody's lock, stands in the way of the queue."""
+    monkeypatch.setattr(lanes, "DRAIN_SECONDS_MAX", 0.3)
+    blocker = await asyncpg.connect(dsn)
+    try:
+        async with open_context(Database(dsn), lanes=1) as context:
+            show = await make_show(context, 4)
+            await blocker.execute("BEGIN")
+            await blocker.fetch("SELECT FROM seats WHERE show_id = $1 AND seat_no = 0 FOR UPDATE", show)
+            answers = [context.engine.submit(command) for command in (wish(show, count=4), wish(show, 3))]
+            await asyncio.sleep(0.2)
+    finally:
+        await blocker.close()
+    told = await asyncio.gather(*answers, return_exceptions=True)
+    assert [isinstance(answer, Busy) for answer in told] == [True, True]

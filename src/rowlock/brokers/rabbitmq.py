@@ -175,13 +175,15 @@ class RabbitMQ:
             try:
                 await self._connect()
             except Exception as error:
-                log.warning("broker_unreachable", broker=self._address, cause=self._said(error))
+                log.warning(
+                    "broker_unreachable", broker=self._address, connection=self._name, cause=self._said(error)
+                )
                 await self._disconnect()
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, RECONNECT_SECONDS_MAX)
                 continue
             pause = RECONNECT_SECONDS_FIRST
-            log.info("broker_connected", broker=self._address)
+            log.info("broker_connected", broker=self._address, connection=self._name)
             assert self._connection is not None
             assert self._publisher is not None
             ends = [
@@ -192,7 +194,7 @@ class RabbitMQ:
             finally:
                 for end in ends:
                     end.cancel()
-            log.warning("broker_lost", broker=self._address)
+            log.warning("broker_lost", broker=self._address, connection=self._name)
             await self._disconnect()
 
     async def _connect(self) -> None:

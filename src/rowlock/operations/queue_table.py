@@ -28,7 +28,7 @@ from rowlock.postgres.queries import load
 
 SQL = load("queue")
 
-# At some thousand decisions a second they take less than a minute; whoever comes later is better told so at once.
+# More than the seats of any hall: whoever comes later has hardly a chance, and is better told so at once.
 QUEUED_REQUESTS_MAX = 100_000
 # How old the count may be that this is judged by. What a process itself has put since is added to it.
 DEPTH_SECONDS_MAX = 1.0
