@@ -33,7 +33,7 @@ from rowlock.workers import deliveries, outgoing
 from rowlock.workers.deliveries import Deliverer, backoff
 from rowlock.workers.outbox import Keeping, Queueing
 from rowlock.workers.outgoing import Outgoing
-from tests.events import assert_in_order
+from tests.events import assert_in_order, until_so
 from tests.support import make_show, try_book
 from tests.workers.receiver import BROKEN, OK, receiving
 
@@ -212,6 +212,7 @@ async def test_days_of_failure_switch_a_webhook_off_with_a_notice(context: Conte
         assert "answered 500" in view.notice
         heard = len(receiver.heard)
         await try_book(context, show, ["1"])
+        await until_so(context, "SELECT bool_and(queued) FROM outbox", SECONDS_MAX)
         await asyncio.sleep(0.5)
         assert len(receiver.heard) == heard, "nothing is sent to it"
         # Switched on again, it gets what waited, and what happens from now on.
