@@ -15,13 +15,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aio_pika
 import asyncpg
 import pytest
 
+from rowlock.brokers.booking_queues import DEAD_QUEUE, QUEUES, queue_name
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres import migrate
 from rowlock.postgres.embedded import EmbeddedPostgres
 from rowlock.postgres.pool import Database
+from tests.rabbit import RabbitServer
+from tests.rabbit import missing as rabbit_missing
 from tests.redis_server import RedisServer, running_redis
 
 VERSIONS = ("18", "16", "15")
@@ -130,6 +134,32 @@ def empty_dsn(server: EmbeddedPostgres) -> Iterator[str]:
 def dsn(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     """A fresh, migrated database."""
     yield from _database(server, template)
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(short_dir: Path) -> Iterator[RabbitServer]:
+    """A running RabbitMQ, one for all tests of a worker process; they may stop, kill and start it."""
+    reason = rabbit_missing()
+    if reason is not None:
+        if os.environ.get("CI"):
+            pytest.exit(reason, returncode=1)
+        pytest.skip(reason)
+    server = RabbitServer(short_dir / "rabbit")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def rabbit(rabbit_server: RabbitServer) -> RabbitServer:
+    """The running RabbitMQ, with nothing in its queues."""
+    connection = await aio_pika.connect(rabbit_server.url, timeout=30)
+    async with connection, connection.channel() as channel:
+        for name in [queue_name(number) for number in range(QUEUES)] + [DEAD_QUEUE]:
+            await channel.queue_delete(name)
+    return rabbit_server
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ READY_SECONDS_MAX = 60
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """An environment without any setting but these."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("ROWLOCK_", "PG", "PROMETHEUS_"))}
-    for name in ("DATABASE_URL", "SUPABASE_URL", "REDIS_URL", "HOST", "PORT"):
+    for name in ("DATABASE_URL", "SUPABASE_URL", "REDIS_URL", "AMQP_URL", "HOST", "PORT"):
         kept.pop(name, None)
     return {**kept, "ROWLOCK_DATA_DIR": str(folder / "var"), "ROWLOCK_LOG_FORMAT": "json", **variables}
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
+from rowlock.operations import verify
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
 from rowlock.operations.create_show import NewShow, create_show
@@ -37,10 +38,17 @@ AUDIT = {
 
 
 async def audit(context: Context) -> None:
-    """Assert that nothing in the database is broken."""
+    """Assert that nothing in the database is broken, and that events tell of it all."""
     for rule, query in AUDIT.items():
         offenders = await context.pool.fetch(query)
         assert not offenders, f"{rule}: {offenders[:5]}"
+    async with (
+        context.pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        report = await verify.audit(connection, sweep_seconds=3600)
+    (told,) = (finding for finding in report.findings if finding.rule.name == "events")
+    assert not told.count, told.offences
 
 
 async def make_show(

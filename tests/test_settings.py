@@ -48,14 +48,14 @@ def test_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     found = load(
         monkeypatch,
         SUPABASE_URL="postgres://me:pw@db.example.org:6543/postgres?sslmode=require",
-        ROWLOCK_SWEEPER="off",
+        ROWLOCK_WORK="off",
         ROWLOCK_LOG_LEVEL="DEBUG",
         ROWLOCK_CORS_ORIGINS="https://a.example, http://b.example:81",
         ROWLOCK_PUBLIC_URL="https://tickets.example.org/",
         ROWLOCK_SWEEP_SECONDS="0.5",
     )
     assert found.database_url == "postgres://me:pw@db.example.org:6543/postgres?sslmode=require"
-    assert found.sweeper is False
+    assert found.work is False
     assert found.log_level == "debug"
     assert found.cors_origins == ("https://a.example", "http://b.example:81")
     assert found.public_url == "https://tickets.example.org"
@@ -93,7 +93,13 @@ def test_settings_never_change() -> None:
         ({"ROWLOCK_LANES": "17"}, "ROWLOCK_LANES='17': must be at most 16"),
         ({"ROWLOCK_WORKERS": "1.5"}, "ROWLOCK_WORKERS='1.5': must be a whole number"),
         ({"ROWLOCK_SWEEP_SECONDS": "nan"}, "ROWLOCK_SWEEP_SECONDS='nan': must be a number"),
-        ({"ROWLOCK_SWEEPER": "maybe"}, "ROWLOCK_SWEEPER='maybe': must be on or off"),
+        (
+            {"AMQP_URL": "http://me:pw@queue.example.org/"},
+            "AMQP_URL: must look like amqp://user:password@host:5672/vhost",
+        ),
+        ({"AMQP_URL": "amqp://:pw@"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
+        ({"AMQP_URL": "amqp://host:no"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
+        ({"ROWLOCK_WORK": "maybe"}, "ROWLOCK_WORK='maybe': must be on or off"),
         ({"ROWLOCK_AUTH": "none"}, "ROWLOCK_AUTH='none': must be 'token' or 'demo'"),
         ({"ROWLOCK_WORKRS": "2"}, "ROWLOCK_WORKRS: there is no such setting; did you mean ROWLOCK_WORKERS?"),
         ({"ROWLOCK_HOST": "::1"}, "ROWLOCK_HOST: there is no such setting; did you mean HOST?"),

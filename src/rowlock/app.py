@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+import structlog
 from litestar import Litestar
 
 from rowlock import settings as environment
@@ -18,15 +20,27 @@ from rowlock.http.identity import AuthConfig
 from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import list_shows
+from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.seats import availability, plan_of
 from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.maps import CHECK_SECONDS
 from rowlock.settings import Settings
-from rowlock.workers.loop import Loop
+from rowlock.workers.broker_consumer import BrokerConsumer
+from rowlock.workers.deliveries import Deliverer
+from rowlock.workers.exchange import RabbitExchange
+from rowlock.workers.loop import Loop, Worker
+from rowlock.workers.outbox import Keeping, Publishing, Queueing, Stage
 from rowlock.workers.sweeper import Sweeper
+from rowlock.workers.table_consumer import RETRY_SECONDS, TableConsumer
 
 GAUGE_SECONDS = 1.0  # finer than any scrape
+QUEUE_GAUGE_SECONDS = 5.0  # it counts rows, and asks the broker
+EVENTS_SECONDS = 0.2  # between looks for events: what a reader of them may have to wait
+PRUNE_SECONDS = 60.0
+LAG_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -34,12 +48,14 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with _context(settings) as context, _running(_loops(context, settings)):
-            app.state.context = context
-            if context.redis is not None:
-                app.state.counts.shared = RedisCounts(context.redis)
-                app.state.caches.lists.shared = RedisPages(context.redis)
-            yield
+        async with _context(settings) as context:
+            work = _work(context, settings) if settings.work else []
+            async with _running([*_housekeeping(context), *work]):
+                app.state.context = context
+                if context.redis is not None:
+                    app.state.counts.shared = RedisCounts(context.redis)
+                    app.state.caches.lists.shared = RedisPages(context.redis)
+                yield
 
     demo = settings.auth == "demo"
     secret_key = settings.secret_key or (secrets.token_hex(32) if demo else None)
@@ -72,11 +88,9 @@ def openapi() -> bytes:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Sweep until cancelled, without serving."""
-    async with _context(settings) as context:
-        sweeping = _sweeping(context, settings)
-        async with _running([sweeping]):
-            await sweeping.wait()
+    """Do the background work until cancelled, without serving."""
+    async with _context(settings) as context, _running(_work(context, settings)):
+        await asyncio.get_running_loop().create_future()  # nobody resolves it: the end is a cancellation
 
 
 async def seed(settings: Settings) -> int:
@@ -99,9 +113,9 @@ async def sample_curl(settings: Settings) -> str:
     return ""
 
 
-def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
+def _database(settings: Settings) -> Database:
     assert settings.database_url is not None, "whoever starts the embedded server sets its address"
-    database = Database(
+    return Database(
         dsn=settings.database_url,
         pool_size=settings.pool_size,
         statement_cache=settings.statement_cache,
@@ -109,8 +123,18 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
     )
+
+
+def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
     return open_context(
-        database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, redis_url=settings.redis_url
+        _database(settings),
+        lanes=settings.lanes,
+        hold_seconds=settings.hold_seconds,
+        events=settings.events,
+        secret_key=settings.secret_key if settings.auth == "token" else None,
+        allow_private_webhooks=settings.webhook_allow_private,
+        amqp_url=settings.amqp_url,
+        redis_url=settings.redis_url,
     )
 
 
@@ -126,12 +150,54 @@ def _oidc(settings: Settings) -> OidcConfig | None:
     )
 
 
-def _sweeping(context: Context, settings: Settings) -> Loop:
+def _work(context: Context, settings: Settings) -> list[Worker]:
+    """The background work: what `rowlock work` does, and servers too unless told not to."""
     sweeper = Sweeper(context, settings.keep_failed_days)
-    return Loop("sweeper", sweeper.round, settings.sweep_seconds)
+    return [
+        Loop("sweeper", sweeper.round, settings.sweep_seconds),
+        *_consumers(context, settings),
+        *_telling(context, settings),
+    ]
 
 
-def _loops(context: Context, settings: Settings) -> list[Loop]:
+def _telling(context: Context, settings: Settings) -> list[Worker]:
+    """What brings events to the broker and to webhooks. Events off, too: there may be some from when they were on."""
+    source = settings.public_url or "urn:rowlock"
+    database = _database(settings)
+    queueing = Queueing(context, database, source, publishes=settings.amqp_url is not None)
+    keeping = Keeping(context, settings.keep_events_days)
+    workers: list[Worker] = [
+        Stage("events to webhooks", queueing, EVENTS_SECONDS),
+        Loop("events pruner", keeping.round, PRUNE_SECONDS),
+        Loop("events gauge", keeping.measure, LAG_SECONDS),
+    ]
+    if settings.amqp_url is not None:
+        exchange = RabbitExchange(settings.amqp_url, settings.events_exchange)
+        publishing = Publishing(context, database, source, exchange)
+        workers.append(Stage("events to the broker", publishing, EVENTS_SECONDS, exchange))
+    if settings.secret_key is not None or settings.auth == "demo":
+        workers.append(Deliverer(context, disable_days=settings.webhook_disable_days))
+    else:
+        log.warning("webhooks are left to others: ROWLOCK_SECRET_KEY is not set, and their secrets need it")
+    return workers
+
+
+def _consumers(context: Context, settings: Settings) -> list[Worker]:
+    """What decides queued bookings: of the table in any case, as it may hold some from before there was a broker."""
+    at_once = 2 if settings.pool_size >= 4 else 1  # each has a connection of the pool while it decides
+    consumers: list[Worker] = [
+        Loop(f"table consumer {number}", TableConsumer(context).round, RETRY_SECONDS)
+        for number in range(at_once)
+    ]
+    if isinstance(context.queue, BrokerQueue):
+        assert settings.amqp_url is not None
+        consumers.append(BrokerConsumer(context, settings.amqp_url, context.queue))
+    return consumers
+
+
+def _housekeeping(context: Context) -> list[Worker]:
+    """What every server does for itself."""
+
     async def measure() -> bool:
         telemetry.LANE_DEPTH.set(context.engine.depth)
         idle = context.pool.get_idle_size()
@@ -146,17 +212,28 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
         context.maps.drop_idle()
         return False
 
-    loops = [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
-    if settings.sweeper:
-        loops.append(_sweeping(context, settings))
-    return loops
+    async def measure_queue() -> bool:
+        depth = await context.queue.depth()
+        telemetry.QUEUE_DEPTH.labels("waiting").set(depth.waiting)
+        telemetry.QUEUE_DEPTH.labels("dead").set(depth.dead)
+        return False
+
+    return [
+        Loop("gauges", measure, GAUGE_SECONDS),
+        Loop("queue gauge", measure_queue, QUEUE_GAUGE_SECONDS),
+        Loop("maps", look_after_maps, CHECK_SECONDS),
+    ]
 
 
 @asynccontextmanager
-async def _running(loops: list[Loop]) -> AsyncIterator[None]:
-    """Loops, running; stopped at the end."""
+async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """Workers, running; all of them are stopped at the end, at the same time."""
     async with AsyncExitStack() as stack:
-        for loop in loops:
-            loop.start()
-            stack.push_async_callback(loop.stop)
+
+        async def stop() -> None:
+            await asyncio.gather(*(worker.stop() for worker in workers))
+
+        stack.push_async_callback(stop)
+        for worker in workers:
+            worker.start()
         yield

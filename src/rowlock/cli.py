@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 import uvloop
 
-from rowlock import __version__, cli_data, serving, telemetry
+from rowlock import __version__, cli_data, cli_queue, serving, telemetry
 from rowlock import settings as settings_module
+from rowlock.cli_queue import QueueError
 from rowlock.postgres import reach
 from rowlock.postgres.embedded import EmbeddedError, EmbeddedPostgres
 from rowlock.postgres.migrate import head as current_schema
@@ -81,9 +82,12 @@ def demo(host: HostOption = None, port: PortOption = None, workers: WorkersOptio
     _serve(settings, migrate_first=True, samples=True)
 
 
-@cli.command(epilog="Example: ROWLOCK_SWEEPER=off rowlock serve & rowlock work")
+@cli.command(epilog="Example: ROWLOCK_WORK=off rowlock serve & rowlock work")
 def work() -> None:
-    """Sweep overdue holds and old failed bookings, where the servers don't (ROWLOCK_SWEEPER=off)."""
+    """Do the background work where the servers don't (ROWLOCK_WORK=off), or beside them: any number may run.
+
+    Decides queued bookings. Publishes events and delivers them to webhooks. Sweeps overdue holds and old failed bookings.
+    """
     with _database(_settings(), migrate_first=False) as settings:
         from rowlock.app import run_worker
 
@@ -136,6 +140,7 @@ def main() -> None:
         EmbeddedError,
         DatabaseError,
         StartError,
+        QueueError,
     ) as error:  # their text is the one line to show
         _fail(str(error))
 
@@ -228,4 +233,5 @@ def _run_until_signal(work: Coroutine[Any, Any, None]) -> None:
 
 
 cli_data.register(cli, lambda: _database(_settings(), migrate_first=False))
+cli_queue.register(cli, lambda: _database(_settings(), migrate_first=False))
 cli.command(epilog=stampede.EXAMPLE)(stampede.stampede)

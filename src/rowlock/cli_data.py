@@ -245,7 +245,7 @@ def _amounts(made: Imported | Made) -> str:
 
 
 async def _samples(settings: Settings) -> int:
-    async with open_context(_database(settings), lanes=1) as context:
+    async with open_context(_database(settings), lanes=1, events=settings.events) as context:
         return len(await seed_samples(context))
 
 

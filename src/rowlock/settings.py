@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         validation_alias="REDIS_URL",
         description="Redis, redis://user:password@host:port/db, rediss:// or unix://; none if unset",
     )
+    amqp_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="AMQP_URL",
+        description="RabbitMQ 3.10 or later, amqp://user:password@host:port/vhost; without it a table is the queue",
+    )
     host: str = Field(
         default="127.0.0.1", validation_alias="HOST", description="address or name to listen on"
     )
@@ -106,9 +112,32 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(
         default=5, ge=0.05, le=3600, description="pause between sweeps of overdue holds"
     )
-    sweeper: bool = Field(default=True, description="on: the server sweeps; off: `rowlock work` does")
+    work: bool = Field(
+        default=True, description="on: servers do the background work too; off: only `rowlock work` does"
+    )
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
+    )
+    events: bool = Field(
+        default=True, description="on: what happens is written to the outbox, for RabbitMQ and webhooks"
+    )
+    events_exchange: str = Field(
+        default="rowlock.events",
+        min_length=1,
+        max_length=127,
+        description="RabbitMQ's topic exchange that events are published to, where AMQP_URL is set",
+    )
+    keep_events_days: float = Field(
+        default=7, gt=0, le=3650, description="how long published events and the log of deliveries are kept"
+    )
+    webhook_allow_private: bool = Field(
+        default=False, description="whether webhooks may lead to private, loopback and link-local addresses"
+    )
+    webhook_disable_days: float = Field(
+        default=3,
+        gt=0,
+        le=365,
+        description="after so many days of nothing but failure a webhook is switched off",
     )
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
@@ -170,6 +199,20 @@ class Settings(BaseSettings):
     def _is_redis(cls, url: str | None) -> str | None:
         if url is not None and (wrong := _wrong_with_redis(url)):
             raise ValueError(wrong)
+        return url
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_amqp(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                parts = urlsplit(url)
+                known = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname)
+                known = known and (parts.port is None or parts.port > 0)
+            except ValueError:
+                known = False
+            if not known:
+                raise ValueError("must look like amqp://user:password@host:5672/vhost")
         return url
 
     @field_validator("secret_key")

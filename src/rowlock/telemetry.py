@@ -62,11 +62,48 @@ BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run ag
 LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
 HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
 BOOKINGS_PRUNED = Counter("rowlock_bookings_pruned_total", "Old FAILED bookings that were removed.")
+EVENTS = Counter(
+    "rowlock_events_total", "Events that were queued for webhooks, or published to the broker.", ["stage"]
+)
+EVENTS_LAG = Gauge(
+    "rowlock_events_lag_seconds",
+    "Age of the oldest event that is still to be queued for webhooks, or published to the broker.",
+    ["stage"],
+    multiprocess_mode="livemax",  # every process sees the same outbox
+)
+EVENTS_STUCK = Counter(
+    "rowlock_events_stuck_total", "Times that events could not be read, and held up their show."
+)
+EVENTS_PRUNED = Counter("rowlock_events_pruned_total", "Batches of events that were old and removed.")
+WEBHOOK_ATTEMPTS = Counter(
+    "rowlock_webhook_attempts_total",
+    "Attempts to deliver an event: result is delivered, failed or dead.",
+    ["result"],
+)
+WEBHOOKS_DISABLED = Counter(
+    "rowlock_webhooks_disabled_total", "Webhooks that were switched off after days of failure."
+)
 MAP_RELOADS = Counter(
     "rowlock_map_reloads_total", "Seat maps read anew because the change feed had a gap.", ["cause"]
 )
 FEED_CHANGES = Counter(
     "rowlock_feed_changes_total", "Changes of shows sent to and heard from others.", ["way"]
+)
+QUEUE_DEPTH = Gauge(
+    "rowlock_queue_requests",
+    "Queued bookings: state is waiting, or dead for those that could not be decided.",
+    ["state"],
+    multiprocess_mode="livemax",  # every process sees the same queue
+)
+QUEUE_TAKEN = Counter(
+    "rowlock_queue_taken_total", "Requests for a queued booking: result is taken, full or down.", ["result"]
+)
+QUEUE_DECIDED = Counter("rowlock_queue_decided_total", "Queued bookings that were decided.", ["outcome"])
+QUEUE_DEAD = Counter("rowlock_queue_dead_letters_total", "Queued bookings that could not be decided.")
+QUEUE_SECONDS = Histogram(
+    "rowlock_queue_seconds",
+    "Time from the request for a queued booking to its decision.",
+    buckets=(*_SECONDS, 30.0, 60.0, 300.0),
 )
 LIVE_READERS = Gauge("rowlock_live_readers", "Readers of live seat maps.", multiprocess_mode="livesum")
 REDIS_UP = Gauge(
@@ -172,6 +209,8 @@ def configure(settings: Settings) -> None:
         ("alembic", logging.WARNING),  # "Generating static SQL" and the like: `reach` says what was migrated
         ("alembic.runtime.plugins", logging.WARNING),
         ("httpx", logging.WARNING),
+        ("aio_pika", logging.CRITICAL),  # what they report as errors is what we catch, and say ourselves
+        ("aiormq", logging.CRITICAL),
     ):
         logger = logging.getLogger(name)
         logger.handlers[:] = []

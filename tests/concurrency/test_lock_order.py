@@ -148,7 +148,9 @@ async def test_a_count_waits_for_seats_that_are_being_freed(
     await blocker.fetch("SELECT FROM seats WHERE show_id = $1 ORDER BY seat_no FOR UPDATE", show)
     await blocker.fetch(INVENTORY, show)
     await blocker.execute("UPDATE seats SET status = 'A', booking_id = NULL WHERE show_id = $1", show)
-    await blocker.execute("UPDATE inventory SET available = 2, booked = 0 WHERE show_id = $1", show)
+    await blocker.execute(
+        "UPDATE inventory SET available = 2, booked = 0, version = version + 1 WHERE show_id = $1", show
+    )
     await blocker.execute(
         "UPDATE bookings SET status = 'CANCELLED', reason = 'cancelled_by_admin', settled_at = now() WHERE show_id = $1",
         show,

@@ -97,18 +97,25 @@ class Reference:
         if row is not None:  # rule 6
             if (row["user_id"], row["request_hash"]) != (command.user_id, command.request_hash):
                 return "idempotency_key_reused", ()
-            if row["reason"] in ("seats_taken", "not_enough_seats"):
+            if row["status"] == "FAILED" and not row["held"]:
                 return row["reason"], ()
             return "held" if row["held"] else "confirmed", ()
         wanted = command.wanted_count or len(command.seats)
-        if self.show["closed"]:
-            return "show_cancelled", ()
-        if self.show["on_sale_at"] is not None and self.show["on_sale_at"] > now:
-            return "not_on_sale", ()
-        if command.confirm and self.show["service"] and command.by == "owner":
-            return "forbidden", ()
+        against = ""
         if wanted > self.show["max_seats"]:
-            return "too_many_seats", ()
+            against = "too_many_seats"
+        if command.confirm and self.show["service"] and command.by == "owner":
+            against = "forbidden"
+        if self.show["on_sale_at"] is not None and self.show["on_sale_at"] > now:
+            against = "not_on_sale"
+        if self.show["closed"]:
+            against = "show_cancelled"
+        if command.dropped:
+            against = "dropped"
+        if against:
+            if command.queued:  # rule 7
+                self.record(command, now, "FAILED", against)
+            return against, ()
         if command.wanted_count and not command.seats:
             could_be_free = sum(seat["letter"] in "AR" for seat in self.seats.values())
             left = self.show["left"]
@@ -137,6 +144,7 @@ class Reference:
         """Keep what came of an attempt."""
         held = status == "PENDING"
         until = now + timedelta(seconds=HOLD_SECONDS) if held else None
+        nothing_named = status == "FAILED" and command.wanted_count > 0
         self.rows[command.booking_id] = {
             "id": command.booking_id,
             "show_id": SHOW,
@@ -145,10 +153,10 @@ class Reference:
             "email": command.email,
             "status": status,
             "reason": reason,
-            "seats": command.seats,
+            "seats": () if nothing_named else command.seats,
             "conflicts": conflicts,
             "seat_count": command.wanted_count or len(command.seats),
-            "amount_cents": command.amount_cents,
+            "amount_cents": 0 if nothing_named else command.amount_cents,
             "held": held,
             "request_hash": command.request_hash,
             "created_at": now,
@@ -189,8 +197,9 @@ class Reference:
         if row is None:
             return "booking_not_found"
         if row["status"] in ("FAILED", "CANCELLED"):
-            not_by_a_cancel = ("hold_expired", "seats_taken", "not_enough_seats")
-            if row["settled_at"] in command.earlier_attempts and row["reason"] not in not_by_a_cancel:
+            had_seats = row["held"] or row["confirmed_at"] is not None
+            by_a_cancel = had_seats and row["reason"] != "hold_expired"
+            if row["settled_at"] in command.earlier_attempts and by_a_cancel:
                 return "cancelled" if row["status"] == "CANCELLED" else "released"
             return "hold_expired" if row["reason"] == "hold_expired" else "wrong_state"
         if row["status"] == "PENDING" and row["expires_at"] <= now:
@@ -431,6 +440,7 @@ def command_lists(draw: st.DrawFn, scene: Scene) -> list[Command]:
                 seats = ()
             if kind == "book" and not seats:
                 continue
+            queued = draw(st.booleans())
             commands.append(
                 Book(
                     show_id=show_id,
@@ -443,6 +453,8 @@ def command_lists(draw: st.DrawFn, scene: Scene) -> list[Command]:
                     by=by,
                     email=draw(st.sampled_from([None, "a@example.org"])),
                     request_hash=draw(st.sampled_from([None, b"h"])),
+                    queued=queued,
+                    dropped=queued and draw(st.integers(0, 7)) == 7,
                 )
             )
         elif kind == "confirm":

@@ -9,7 +9,16 @@ from uuid import RFC_4122, UUID, uuid1, uuid4
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rowlock.domain.ids import SHOW_ID_MAX, TAIL_BITS, booking_id, keyed_booking_id, show_of
+from rowlock.domain.ids import (
+    NONCE_BITS,
+    SHOW_ID_MAX,
+    TAIL_BITS,
+    booking_id,
+    keyed_booking_id,
+    queued_booking_id,
+    show_of,
+    was_queued,
+)
 
 SECRET = bytes(range(32))
 shows = st.integers(1, SHOW_ID_MAX)
@@ -133,3 +142,36 @@ def test_the_tail_differs_too_and_depends_on_the_secret() -> None:
     assert len(tails_of_shows) == 199
     secrets = [random.Random(n).randbytes(32) for n in range(50)]
     assert len({keyed_booking_id(secret, 1, "ada", "k") for secret in secrets}) == 50
+
+
+nonces = st.integers(0, 2**NONCE_BITS - 1)
+
+
+@given(shows, texts, nonces)
+@example(SHOW_ID_MAX, "", 2**NONCE_BITS - 1)
+def test_a_queued_id_is_known_for_what_it_is(show_id: int, user_id: str, nonce: int) -> None:
+    """Whoever was told 202 would ask for the booking and hear that there is none."""
+    identifier = queued_booking_id(SECRET, show_id, user_id, nonce)
+    assert show_of(identifier) == show_id
+    assert was_queued(SECRET, identifier, user_id)
+    assert was_queued(SECRET, identifier, None), "staff may read anybody's"
+    assert was_queued(SECRET, keyed_booking_id(SECRET, show_id, user_id, str(nonce)), user_id)
+
+
+def test_a_changed_bit_makes_a_queued_id_unknown() -> None:
+    """Whoever makes ids up would be told that they are queued, for good."""
+    identifier = queued_booking_id(SECRET, 77, "ada", 12345)
+    for bit in range(128):
+        forged = UUID(int=identifier.int ^ 1 << bit)
+        assert not was_queued(SECRET, forged, "ada"), bit
+    others = [name for name in map(str, range(200)) if was_queued(SECRET, identifier, name)]
+    assert others == [], "another user's id reads as one's own"
+    assert not was_queued(bytes(32), identifier, "ada")
+    assert not was_queued(SECRET, booking_id(77, 12345), None), "an id that was not queued"
+
+
+def test_every_nonce_gives_an_id_of_its_own() -> None:
+    """Two of one customer's requests would be one booking."""
+    ids = {queued_booking_id(SECRET, 1, "ada", 1 << bit) for bit in range(NONCE_BITS)}
+    assert len(ids) == NONCE_BITS
+    assert queued_booking_id(SECRET, 1, "ada", 1 << NONCE_BITS) == queued_booking_id(SECRET, 1, "ada", 0)

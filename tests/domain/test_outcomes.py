@@ -62,4 +62,8 @@ def test_the_contract_of_the_api_is_kept() -> None:
         "cancelled_by_customer",
         "cancelled_by_admin",
         "show_cancelled",
+        "not_on_sale",
+        "forbidden",
+        "too_many_seats",
+        "dropped",
     }

@@ -41,7 +41,7 @@ def build(dsn: str, **changes: Any) -> Litestar:
         "auth": "token",
         "rate_bookings_per_minute": 0,
         "rate_sign_ins_per_minute": 0,
-        "sweeper": False,
+        "work": False,
         "pool_size": 3,
         **changes,
     }

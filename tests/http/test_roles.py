@@ -28,6 +28,7 @@ class Case(NamedTuple):
 PUBLIC = (200, 200, 200, 200, 200)
 ADMIN_ONLY = (401, 403, 403, 403, 200)
 OWN = (401, 404, 200, 200, 200)
+A_TARGET = "https://192.0.78.9/hooks"  # never asked: no worker runs
 SHOW = {"name": "A show", "start_time": TOMORROW, "total_seats": 10}
 
 CLASSIC_CASES = [
@@ -104,6 +105,18 @@ CASES = [
     Case("GET", "/api/shows/{show_id}/bookings", (401, 403, 403, 200, 200)),
     Case("GET", "/api/shows/{show_id}/bookings.csv", (401, 403, 403, 200, 200)),
     Case("GET", "/api/bookings/{booking_id}/calendar.ics", OWN),
+    Case("POST", "/api/webhooks", (401, 403, 403, 403, 201), {"url": A_TARGET}),
+    Case("GET", "/api/webhooks", ADMIN_ONLY),
+    Case("GET", "/api/webhooks/{webhook_id}", ADMIN_ONLY),
+    Case("PATCH", "/api/webhooks/{webhook_id}", ADMIN_ONLY, {"active": True}),
+    Case("DELETE", "/api/webhooks/{webhook_id}", (401, 403, 403, 403, 204)),
+    Case("GET", "/api/webhooks/{webhook_id}/deliveries", ADMIN_ONLY),
+    Case(
+        "POST",
+        "/api/webhooks/{webhook_id}/deliveries/1-1/redeliver",
+        (401, 403, 403, 403, 404),
+        route="/api/webhooks/{webhook_id}/deliveries/{event_id}/redeliver",
+    ),
     *CLASSIC_CASES,
     Case("GET", "/", PUBLIC),
     Case("GET", "/booking/1", PUBLIC, route="/booking/{booking_id}"),
@@ -141,7 +154,11 @@ async def test_each_caller_gets_its_status(dsn: str, case: Case) -> None:
                 show = await new_show(client)
                 booking = await new_booking(client, show["id"], seats=["1"], confirm=case.confirmed)
             body = case.body and case.body | ({"show_id": show["id"]} if "show_id" in case.body else {})
-            path = case.path.format(show_id=show["id"], booking_id=booking["id"])
+            webhook = 0
+            if "{webhook_id}" in case.path:
+                made = await client.post("/api/webhooks", json={"url": A_TARGET}, headers=ADMIN)
+                webhook = made.json()["id"]
+            path = case.path.format(show_id=show["id"], booking_id=booking["id"], webhook_id=webhook)
             answer = await client.request(case.method, path, json=body, headers=headers)
             assert answer.status_code == status, f"{caller}: {answer.text}"
             client.cookies.clear()

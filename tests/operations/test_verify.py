@@ -165,6 +165,19 @@ FOR_EVER = """
     UPDATE seats SET held_until = 'infinity' WHERE booking_id = '{cy}'"""
 
 
+# Every table agrees, and nobody was told.
+GIVEN_BACK_UNTOLD = """
+    UPDATE bookings SET status = 'CANCELLED', reason = 'cancelled_by_admin', settled_at = clock_timestamp()
+    WHERE id = '{bo}';
+    UPDATE seats SET status = 'A', booking_id = NULL WHERE booking_id = '{bo}';
+    UPDATE inventory SET booked = booked - 1, available = available + 1 WHERE show_id = {show}"""
+
+
+TOLD_OF_ANOTHER = """
+    UPDATE outbox SET body = (SELECT body FROM outbox WHERE show_id = {show} AND seq = 4)
+    WHERE show_id = {show} AND seq = 3"""
+
+
 def one_from(source: str, target: str) -> str:
     """Move one in the counts, so that they follow what was done to the seats."""
     return f"UPDATE inventory SET {source} = {source} - 1, {target} = {target} + 1 WHERE show_id = {{show}}"
@@ -349,6 +362,27 @@ FAULTS = [
         "UPDATE bookings SET id = '{foreign}' WHERE id = '{di}'",
         "show {show} booking {foreign}: has an id that names another show",
     ),
+    ("events", GIVEN_BACK_UNTOLD, "show {show} seat A-3 booking {bo}: is AVAILABLE, and told as BOOKED"),
+    (
+        "events",
+        "DELETE FROM outbox WHERE show_id = {show} AND seq = 3",
+        "show {show}: events 3 to 3 are missing",
+    ),
+    (
+        "events",
+        "DELETE FROM outbox WHERE show_id = {show} AND seq = 5",
+        "show {show}: has told 5 events, and the last one is 4",
+    ),
+    (
+        "events",
+        "UPDATE outbox SET body = '\\x00' WHERE show_id = {show} AND seq = 2",
+        "show {show}: events from 2 on can't be read",
+    ),
+    (
+        "events",
+        TOLD_OF_ANOTHER,
+        "show {show} seat A-3 booking {bo}: is BOOKED, and told as free",
+    ),
 ]
 
 
@@ -360,6 +394,8 @@ async def test_a_planted_fault_is_found(
     assert broken(await audit(dsn)) == {}
     await context.pool.execute(scene.fill(fault))
     found = broken(await audit(dsn))
+    if rule != "events":
+        found.pop("events", None)  # events contradict whatever is done to seats behind them
     assert list(found) == [rule]
     assert any(line.startswith(scene.fill(says)) for line in found[rule]), found
 

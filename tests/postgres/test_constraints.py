@@ -46,6 +46,16 @@ GOOD: dict[str, dict[str, Any]] = {
         "hold_seconds": 120,
     },
     "seats": {"show_id": 1, "seat_no": 0, "status": b"R", "booking_id": OWNER, "held_until": LATER},
+    "booking_requests": {
+        "show_id": 1,
+        "id": OWNER,
+        "user_id": "ada",
+        "request": b"{}",
+        "request_hash": b"h",
+        "deliveries": 0,
+        "dead_at": None,
+        "cause": None,
+    },
     "bookings": {
         "show_id": 1,
         "id": OWNER,
@@ -135,6 +145,9 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("bookings_seat_count", {**FAILED, "seats": [0, 1]}),
     ("bookings_seat_count_positive", {**FAILED, "seats": [], "seat_count": 0}),
     ("bookings_amount_positive", {"amount_cents": -1}),
+    ("booking_requests_cause_when_dead", {"dead_at": NOW}),
+    ("booking_requests_cause_when_dead", {"cause": "a bug"}),
+    ("booking_requests_deliveries", {"deliveries": -1}),
 ]
 GOOD_VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((table, {}) for table in GOOD),
@@ -148,6 +161,8 @@ GOOD_VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("bookings", FAILED),
     ("bookings", {**FAILED, "release_at": NOW}),
     ("bookings", {**FAILED, "seats": [], "seat_count": 3}),
+    ("bookings", {**FAILED, "reason": "dropped"}),
+    ("booking_requests", {"dead_at": NOW, "cause": "a bug", "deliveries": 5}),
 ]
 
 
@@ -171,7 +186,7 @@ async def insert(connection: asyncpg.Connection, table: str, changes: dict[str, 
 
 def table_of(constraint: str) -> str:
     """Constraints begin with their table's name."""
-    return constraint.partition("_")[0]
+    return max((table for table in GOOD if constraint.startswith(f"{table}_")), key=len)
 
 
 async def refusals(connection: asyncpg.Connection, constraint: str) -> list[BaseException | None]:

@@ -26,10 +26,12 @@ from tests.conftest import on_database, run_sql
 pytestmark = pytest.mark.anyio
 
 BATCH, BOOKINGS, SHOWS = load("batch"), load("bookings"), load("shows")
-MAPS, PLANS, STATISTICS = load("maps"), load("plans"), load("statistics")
+MAPS, PLANS, QUEUE, STATISTICS = load("maps"), load("plans"), load("queue"), load("statistics")
 
 ALL = frozenset({"seats", "bookings", "inventory", "shows"})
 ROWS = frozenset({"seats", "bookings"})
+QUEUES = frozenset({"booking_queues", "booking_requests"})
+REQUESTS = frozenset({"booking_requests"})  # booking_queues has a few bytes a show: a scan is soon done
 
 SHOW_COUNT, SEAT_COUNT, BOOKING_COUNT = 40, 500, 20_000
 OTHER_SHOWS = 2_000  # long over: their seats don't matter here
@@ -58,6 +60,13 @@ FROM (SELECT n, CASE WHEN n % 50 = 0 THEN 'PENDING' WHEN n % 3 = 0 THEN 'FAILED'
              now() - n * interval '1 minute' AS created_at,
              now() + CASE WHEN n % 5000 = 0 THEN -1 ELSE 1 END * interval '1 hour' AS until
       FROM generate_series(1, {BOOKING_COUNT}) AS n) AS b;
+
+INSERT INTO booking_queues (show_id) SELECT n FROM generate_series(1, {SHOW_COUNT} + {OTHER_SHOWS}) AS n;
+
+INSERT INTO booking_requests (show_id, id, user_id, request, request_hash, dead_at, cause)
+SELECT 1 + n % {SHOW_COUNT}, gen_random_uuid(), 'user ' || n % 3000, convert_to(repeat('x', 200), 'UTF8'), '\\x00',
+       CASE WHEN n % 100 = 0 THEN now() END, CASE WHEN n % 100 = 0 THEN 'a bug' END
+FROM generate_series(1, {BOOKING_COUNT}) AS n;
 """
 
 
@@ -106,11 +115,11 @@ def database(server: EmbeddedPostgres, template: str, state: str) -> Iterator[st
     name = f"explain_{state}"
     run_sql(server.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
     dsn = on_database(server.dsn, name)
-    run_sql(dsn, *(f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for table in ALL))
+    run_sql(dsn, *(f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for table in ALL | QUEUES))
     if state != "empty":
         run_sql(dsn, FILL)
     if state == "analysed":
-        run_sql(dsn, *(f"VACUUM ANALYZE {table}" for table in ALL))
+        run_sql(dsn, *(f"VACUUM ANALYZE {table}" for table in ALL | QUEUES))
     yield dsn
     run_sql(server.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -194,6 +203,13 @@ def scans(plan: dict[str, Any], tables: frozenset[str]) -> list[str]:
     ]
 
 
+QUEUE_LOOKS: dict[str, tuple[Any, ...]] = {
+    "claim": (7,),
+    "next_requests": (7, 200),
+    "find": (7, A_BOOKING),
+    "remove": (7, "{}"),
+    "dead": (100, None),
+}
 LANE = pytest.mark.parametrize("name", GENERIC)
 MODES = pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 
@@ -221,6 +237,24 @@ async def test_the_pool_scans_nothing(pool: Explainer, name: str, mode: str) -> 
     query, tables, values = CUSTOM[name]
     plan = await pool.plan(query, *values, mode=mode)
     assert scans(plan, tables) == [], json.dumps(plan, indent=1)
+
+
+@MODES
+@pytest.mark.parametrize("name", QUEUE_LOOKS)
+async def test_the_consumer_scans_nothing(pool: Explainer, name: str, mode: str) -> None:
+    """Each batch of a rush would cost as much as there are requests waiting, and the queue never catch up."""
+    plan = await pool.plan(getattr(QUEUE, name), *QUEUE_LOOKS[name], mode=mode)
+    assert scans(plan, REQUESTS) == [], json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize("name", QUEUE_LOOKS)
+async def test_a_consumer_that_began_early_scans_nothing(bare_dsn: str, name: str) -> None:
+    """It looks into an empty table from the start, and would keep a plan for that when the rush comes."""
+    pool = await create_pool(Database(bare_dsn, pool_size=1))
+    async with pool.acquire() as connection:
+        plan = await Explainer(connection).plan(getattr(QUEUE, name), mode="force_generic_plan")
+    await pool.close()
+    assert scans(plan, REQUESTS) == [], json.dumps(plan, indent=1)
 
 
 @MODES

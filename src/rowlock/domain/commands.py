@@ -22,7 +22,9 @@ class Book(msgspec.Struct, frozen=True, gc=False):
 
     Either the seats are named, or `wanted_count` is above 0 and the engine picks them (then `seats` is its pick, or
     empty where it found none). `amount_cents` is the price of `seats`. `confirm`: at once, or hold.
-    `request_hash` is set where the id comes from an Idempotency-Key.
+    `request_hash` is set where the id may have been decided before: it comes from an Idempotency-Key, or from a queue.
+    `queued`: nobody waits for the answer, so that whatever it comes to must stand in a row; and it comes after those of
+    its show that were queued before it. `dropped`: it was given up, and only that is to be written.
     """
 
     show_id: int
@@ -38,6 +40,8 @@ class Book(msgspec.Struct, frozen=True, gc=False):
     customer_name: str | None = None
     email: str | None = None
     request_hash: bytes | None = None
+    queued: bool = False
+    dropped: bool = False
 
     @property
     def seat_count(self) -> int:
@@ -95,6 +99,11 @@ class CloseSale(msgspec.Struct, frozen=True, gc=False):
 
     show_id: int
     seats: tuple[int, ...] = ()
+
+
+def in_line(command: object) -> bool:
+    """Whether a command comes after those of its show that were queued before it, and waits as long as it takes."""
+    return isinstance(command, Book) and command.queued
 
 
 Command = Book | Confirm | Cancel | Expire | Block | Unblock | CloseSale

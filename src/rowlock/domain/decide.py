@@ -13,7 +13,8 @@ What holds:
     Its other seats keep its name until the sweeper comes, and are as free as rule 2 says.
  5. Confirm makes a booking firm only if it still holds every one of its seats, in time.
  6. What already has an answer keeps it: a booking id that exists is not booked again.
- 7. `now` was read from the database's clock after every lock was held. No other clock is asked.
+ 7. A queued request ends in a row, whatever it comes to: nobody waits for its answer.
+ 8. `now` was read from the database's clock after every lock was held. No other clock is asked.
 """
 
 from __future__ import annotations
@@ -36,7 +37,16 @@ from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import AVAILABLE, BLOCKED, Booking, Sale, Seat, changed, lapsed
 from rowlock.domain.world import Decision, World
 
-_REFUSED = {Reason.SEATS_TAKEN: Outcome.SEATS_TAKEN, Reason.NOT_ENOUGH_SEATS: Outcome.NOT_ENOUGH_SEATS}
+# The reasons of bookings that failed at once, and what was said then.
+_REFUSED = {
+    Reason.SHOW_CANCELLED: Outcome.SHOW_CANCELLED,
+    Reason.NOT_ON_SALE: Outcome.NOT_ON_SALE,
+    Reason.FORBIDDEN: Outcome.FORBIDDEN,
+    Reason.TOO_MANY_SEATS: Outcome.TOO_MANY_SEATS,
+    Reason.SEATS_TAKEN: Outcome.SEATS_TAKEN,
+    Reason.NOT_ENOUGH_SEATS: Outcome.NOT_ENOUGH_SEATS,
+    Reason.DROPPED: Outcome.DROPPED,
+}
 
 
 def decide(command: Command, world: World, now: datetime) -> Decision:
@@ -67,8 +77,14 @@ def decide(command: Command, world: World, now: datetime) -> Decision:
 
 def first_outcome(booking: Booking) -> Outcome:
     """The outcome that a booking was made with, read back from its row."""
-    refusal = None if booking.reason is None else _REFUSED.get(booking.reason)
-    return refusal or (Outcome.HELD if booking.held else Outcome.CONFIRMED)
+    if booking.reason is not None and _failed_at_once(booking):
+        return _REFUSED[booking.reason]
+    return Outcome.HELD if booking.held else Outcome.CONFIRMED
+
+
+def _failed_at_once(booking: Booking) -> bool:
+    """Whether it never had seats."""
+    return booking.status is BookingStatus.FAILED and not booking.held
 
 
 def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
@@ -78,14 +94,10 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
             return Decision(Outcome.IDEMPOTENCY_KEY_REUSED)
         as_it_is = lapsed(known) if known.overdue(now) else known
         return Decision(first_outcome(known), booking=as_it_is, replayed=True)
-    if sale.closed:
-        return Decision(Outcome.SHOW_CANCELLED)
-    if sale.on_sale_at is not None and now < sale.on_sale_at:
-        return Decision(Outcome.NOT_ON_SALE)
-    if command.confirm and sale.confirm_by_service and command.by is Actor.OWNER:
-        return Decision(Outcome.FORBIDDEN)
-    if command.seat_count > sale.max_seats:
-        return Decision(Outcome.TOO_MANY_SEATS)
+    against = _against_terms(command, sale, now)
+    if against is not None:
+        row = _refused(command, against, (), now) if command.queued else None
+        return Decision(_REFUSED[against], booking=row)
     if command.wanted_count and not command.seats:
         if not world.proved_short(sale, command):
             return Decision(Outcome.REPICK)
@@ -138,8 +150,27 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
     )
 
 
+def _against_terms(command: Book, sale: Sale, now: datetime) -> Reason | None:
+    """Why a request can't be had at all, whatever seats are free; None if it can."""
+    if command.dropped:
+        return Reason.DROPPED
+    if sale.closed:
+        return Reason.SHOW_CANCELLED
+    if sale.on_sale_at is not None and now < sale.on_sale_at:
+        return Reason.NOT_ON_SALE
+    if command.confirm and sale.confirm_by_service and command.by is Actor.OWNER:
+        return Reason.FORBIDDEN
+    if command.seat_count > sale.max_seats:
+        return Reason.TOO_MANY_SEATS
+    return None
+
+
 def _refused(command: Book, reason: Reason, conflicts: tuple[int, ...], now: datetime) -> Booking:
-    """The row of a booking that failed at once: attempts are kept, they are the audit."""
+    """The row of a booking that failed at once: attempts are kept, they are the audit.
+
+    Where only a count was asked for, a pick that came to nothing is not part of it.
+    """
+    seats = () if command.wanted_count else command.seats
     return Booking(
         id=command.booking_id,
         show_id=command.show_id,
@@ -148,10 +179,10 @@ def _refused(command: Book, reason: Reason, conflicts: tuple[int, ...], now: dat
         email=command.email,
         status=BOOKING_MOVES[None, BookingEvent.REFUSE],
         reason=reason,
-        seats=command.seats,
+        seats=seats,
         conflicts=conflicts,
         seat_count=command.seat_count,
-        amount_cents=command.amount_cents,
+        amount_cents=command.amount_cents if seats else 0,
         held=False,
         request_hash=command.request_hash,
         created_at=now,
@@ -195,7 +226,7 @@ def _cancel(command: Cancel, world: World, now: datetime) -> Decision:
     if status is None:
         if booking.reason is Reason.HOLD_EXPIRED:
             return Decision(Outcome.HOLD_EXPIRED, booking=booking)
-        if booking.settled_at in command.earlier_attempts and booking.reason not in _REFUSED:
+        if booking.settled_at in command.earlier_attempts and not _failed_at_once(booking):
             released = booking.status is BookingStatus.FAILED
             return Decision(Outcome.RELEASED if released else Outcome.CANCELLED, booking=booking)
         return Decision(Outcome.WRONG_STATE, booking=booking)

@@ -85,3 +85,8 @@ class Reason(StrEnum):
     CANCELLED_BY_CUSTOMER = "cancelled_by_customer"
     CANCELLED_BY_ADMIN = "cancelled_by_admin"
     SHOW_CANCELLED = "show_cancelled"
+    # Of queued requests only: whoever waits for the answer is told, and no row is kept.
+    NOT_ON_SALE = "not_on_sale"
+    FORBIDDEN = "forbidden"
+    TOO_MANY_SEATS = "too_many_seats"
+    DROPPED = "dropped"

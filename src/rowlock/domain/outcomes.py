@@ -29,6 +29,7 @@ class Outcome(Enum):
     HOLD_EXPIRED = ("hold_expired", False)
     SEATS_TAKEN = ("seats_taken", True)
     NOT_ENOUGH_SEATS = ("not_enough_seats", True)
+    DROPPED = ("dropped", False)  # a queued request that could not be decided, and was given up by hand
     REPICK = ("repick", True)  # never told: the best seats were lost to another; the engine picks again
 
     HELD = ("held", False)

@@ -42,10 +42,11 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
     available: int
     reserved: int
     version: int
+    told_events: int = 0  # how many events of it were told
 
 
-class Booking(msgspec.Struct, frozen=True, gc=False):
-    """A booking, row for row.
+class Booking(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A booking, row for row. Events are packed with it, field by field: new fields go last, and have a default.
 
     `settled_at` is when it reached its present status (None while PENDING). `release_at` stays set until the last
     of its held seats has been freed; the sweeper goes by it. `held` tells that it began as PENDING.

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from rowlock.domain.commands import Book
+from rowlock.domain.events import Event, EventType, event_of
 from rowlock.domain.lifecycles import BookingStatus, SeatStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import Booking, Sale, Seat, lapsed
@@ -38,6 +39,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 class World:
     """State under lock, with the changes so far.
 
+    `events` are what is to be told of the changes, in order, each with its show; a booking's id stands for the end of
+    a hold that was overtaken and whose row was not read.
     `left` tells, for shows where that was counted under the lock of the inventory row, how many seats are free to a
     count request (by show, category, accessible): the proof of "not enough seats".
     """
@@ -48,6 +51,7 @@ class World:
         "changed_seats",
         "closed",
         "count_changes",
+        "events",
         "left",
         "new_bookings",
         "overtaken",
@@ -71,6 +75,7 @@ class World:
         self.overtaken: set[tuple[int, UUID]] = set()
         self.count_changes: dict[int, dict[SeatStatus, int]] = {}
         self.closed: set[int] = set()
+        self.events: list[tuple[int, Event | UUID]] = []
 
     def proved_short(self, sale: Sale, command: Book) -> bool:
         """Whether fewer seats than `command` wants are left for certain, under the lock of the inventory row.
@@ -91,19 +96,35 @@ class World:
         """Let a decision about `show_id` take effect."""
         for number, seat in decision.seats:
             self._set_seat((show_id, number), seat)
+        for key in decision.overtaken:  # first: what they lost is what comes next
+            self._overtake(key)
         booking = decision.booking
         if booking is not None and not decision.replayed:
             known = self.bookings.get(booking.id)
             if known is None:
                 self.new_bookings[booking.id] = booking
                 self.bookings[booking.id] = booking
+                self.events.append((show_id, event_of(booking)))
             elif known is not booking and known != booking:
                 self._change_booking(booking)
-        for key in decision.overtaken:
-            self._overtake(key)
+        if decision.seats and decision.outcome in (Outcome.BLOCKED, Outcome.UNBLOCKED):
+            numbers = tuple(number for number, _ in decision.seats)
+            update = (
+                Event(EventType.SHOW_UPDATED, blocked=numbers)
+                if decision.outcome is Outcome.BLOCKED
+                else Event(EventType.SHOW_UPDATED, unblocked=numbers)
+            )
+            self.events.append((show_id, update))
         if decision.close_sale:
             self.closed.add(show_id)
             self.sales[show_id] = msgspec.structs.replace(self.sales[show_id], closed=True)
+            self.events.append((show_id, Event(EventType.SHOW_CANCELLED)))
+
+    def expire(self, booking_id: UUID) -> None:
+        """Settle a hold that was overtaken and whose row has now been read; nothing, if it is settled or gone."""
+        booking = self.bookings.get(booking_id)
+        if booking is not None and booking.status is BookingStatus.PENDING:
+            self._change_booking(lapsed(booking))
 
     def changed_shows(self) -> set[int]:
         """The shows whose version rises by this batch."""
@@ -118,6 +139,8 @@ class World:
         self.changed_seats[key] = seat
 
     def _change_booking(self, booking: Booking) -> None:
+        if self.bookings[booking.id].status is not booking.status:
+            self.events.append((booking.show_id, event_of(booking)))
         self.bookings[booking.id] = booking
         if booking.id in self.new_bookings:
             self.new_bookings[booking.id] = booking
@@ -128,6 +151,8 @@ class World:
         """Fail a booking that lost a seat. Where its row was not read, the database does it if it is still PENDING."""
         booking = self.bookings.get(key[1])
         if booking is None:
-            self.overtaken.add(key)
+            if key not in self.overtaken:
+                self.overtaken.add(key)
+                self.events.append(key)
         elif booking.status is BookingStatus.PENDING:
             self._change_booking(lapsed(booking))

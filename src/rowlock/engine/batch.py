@@ -17,16 +17,18 @@ Rules, each with the reason it holds:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from rowlock import telemetry
-from rowlock.domain.commands import Book, Cancel, Command, Confirm, Expire
+from rowlock.domain.commands import Book, Cancel, Command, Confirm, Expire, in_line
 from rowlock.domain.decide import decide
 from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.outcomes import Outcome
@@ -39,12 +41,15 @@ from rowlock.engine.rows import (
     sale_from_row,
     seat_from_row,
 )
+from rowlock.engine.telling import Told, gather, settle_overtaken, told_columns
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
 
 SQL = load("batch")
+SHOWS = load("shows")
+WRITE_SILENTLY = re.sub(r"/\* events \*/.*?/\* end \*/", "", SQL.write, flags=re.DOTALL)
 # statement_timeout does not bound the wait of a COMMIT for a synchronous standby. After this long it counts as lost.
 COMMIT_SECONDS_MAX = 8.0
 COUNTED = tuple(SeatStatus)  # available, reserved, booked, blocked: the order of the write's columns
@@ -84,6 +89,7 @@ class Batch:
     """A transaction on a lane's connection.
 
     `default_hold_seconds` is for shows that set none of their own. `publish` is told of changes that are committed.
+    `events`: whether they are written to the outbox, too.
     """
 
     def __init__(
@@ -92,11 +98,14 @@ class Batch:
         database: Database,
         default_hold_seconds: int,
         publish: Callable[[Sequence[Change]], None],
+        *,
+        events: bool = True,
     ) -> None:
         self._connection = connection
         self._database = database
         self._default_hold_seconds = default_hold_seconds
         self.publish = publish
+        self._events = events
         self.warned = False  # a WARNING came: see `commit`
 
     async def begin(self) -> None:
@@ -149,18 +158,33 @@ class Batch:
         """Which seats of a show are free at `now` (when the query runs): a byte a seat, 1 for free; nothing is locked."""
         return bytearray(await self._connection.fetchval(SQL.free_seats, show_id, now) or b"")
 
-    async def write(self, world: World) -> None:
-        """Write what changed in `world`.
+    async def _tell(self, world: World) -> list[Told]:
+        """What is to be told of what changed in `world`. Reads what only events need to know, which is little and rare."""
+        if not self._events:
+            return []
+        if world.overtaken:
+            await self.read_bookings(world, world.overtaken)
+            settle_overtaken(world)
+        return await gather(world, self._read_show)
+
+    async def _read_show(self, show_id: int) -> dict[str, Any]:
+        return dict(await self._connection.fetchrow(SHOWS.show, show_id))
+
+    async def write(self, world: World, now: datetime | None) -> None:
+        """Write what changed in `world` at `now`.
 
         Raises `IdTaken` or `RowsMissed`, after which only `rollback` will do.
         """
         if not (world.new_bookings or world.changed_bookings or world.changed_seats or world.closed):
             return
-        shows = sorted(world.changed_shows())
+        told = await self._tell(world)
+        events = {row.show_id: row.events for row in told}
+        risen = world.changed_shows()
+        shows = sorted(risen | events.keys())
         counts = [world.count_changes.get(show_id, {}) for show_id in shows]
         seats = world.changed_seats
         met = await self._connection.fetchrow(
-            SQL.write,
+            SQL.write if self._events else WRITE_SILENTLY,
             *booking_columns(list(world.new_bookings.values())),
             *change_columns(list(world.changed_bookings.values())),
             [key[0] for key in world.overtaken],
@@ -173,11 +197,15 @@ class Batch:
             shows,
             *([count.get(status, 0) for count in counts] for status in COUNTED),
             [show_id in world.closed for show_id in shows],
+            [int(show_id in risen) for show_id in shows],
+            [events.get(show_id, 0) for show_id in shows],
+            self._events,
+            *(told_columns(told, now) if self._events else ()),
         )
         if met["made"] != len(world.new_bookings):
             raise IdTaken
-        expected = (len(world.changed_bookings), len(seats), len(shows))
-        if (met["changed"], met["seated"], met["counted"]) != expected:
+        expected = (len(world.changed_bookings), len(seats), len(shows), len(told))
+        if (met["changed"], met["seated"], met["counted"], met.get("told", 0)) != expected:
             raise RowsMissed(f"write met {tuple(met)}, expected {expected}")
 
     async def commit(self, locked: Locked) -> None:
@@ -233,13 +261,22 @@ def bookings_to_read(commands: Iterable[Command], doubtful: bool) -> list[tuple[
 
 
 def decide_all(commands: Sequence[Command], locked: Locked) -> list[Decision]:
-    """Decide commands in order, each against what the ones before it left."""
+    """Decide commands in order, each against what the ones before it left.
+
+    Where a queued request must be picked again, those behind it in the line of its show wait with it.
+    """
     now = locked.now
     if now is None:  # none of the shows exists, so no lock was there to take and no clock to read
         return [Decision(Outcome.SHOW_NOT_FOUND) for _ in commands]
     decisions = []
+    held_up: set[int] = set()
     for command in commands:
-        decision = decide(command, locked.world, now)
+        if in_line(command) and command.show_id in held_up:
+            decision = Decision(Outcome.REPICK)
+        else:
+            decision = decide(command, locked.world, now)
+        if decision.outcome is Outcome.REPICK and in_line(command):
+            held_up.add(command.show_id)
         locked.world.apply(command.show_id, decision)
         decisions.append(decision)
     return decisions
@@ -271,7 +308,7 @@ async def run_batch(
     locked_at = perf_counter()
     decisions = decide_all(commands, locked)
     decided_at = perf_counter()
-    await batch.write(locked.world)
+    await batch.write(locked.world, locked.now)
     written_at = perf_counter()
     await batch.commit(locked)
     observe_batch(len(commands), started, locked_at, decided_at, written_at)

@@ -30,9 +30,11 @@ class Engine:
         *,
         lanes: int = 2,
         hold_seconds: int = 120,
+        events: bool = True,
     ) -> None:
         self._lanes = [
-            Lane(str(n), database, plans, maps, feed, hold_seconds=hold_seconds) for n in range(lanes)
+            Lane(str(n), database, plans, maps, feed, hold_seconds=hold_seconds, events=events)
+            for n in range(lanes)
         ]
 
     def start(self) -> None:

@@ -11,6 +11,8 @@ What a failure does:
    little later, until its commands have waited long enough. They are then told BUSY: nothing was done.
  - Any other failure: some command may be poisonous. The batch is split in halves until the culprit stands alone and
    gets the error; the others go on.
+ - Queued requests (`in_line`) are never told BUSY: nobody waits for them, and the next of their show must not overtake
+   them. They stay until they are decided, or the lane is closed.
  - The answer to COMMIT is lost: the transaction is ended at the server, if it still runs, and the batch runs again in
    doubt. The rows answer: the batch needs the very locks that the lost transaction had, so it waits until that one is
    history, and then finds its own bookings by their ids (or does not, and makes them). It takes row locks, so its own
@@ -31,7 +33,7 @@ import msgspec
 import structlog
 
 from rowlock import telemetry
-from rowlock.domain.commands import Book, Cancel, Command
+from rowlock.domain.commands import Book, Cancel, Command, in_line
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
@@ -96,6 +98,7 @@ class Lane:
         feed: Feed,
         *,
         hold_seconds: int,
+        events: bool = True,
     ) -> None:
         self.name = name
         self._database = database
@@ -103,6 +106,7 @@ class Lane:
         self._maps = maps
         self._feed = feed
         self._hold_seconds = hold_seconds
+        self._events = events
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
@@ -194,8 +198,10 @@ class Lane:
         if crowded:
             telemetry.BATCH_RETRIES.labels("crowded").inc()
             await asyncio.sleep(RETRY_SECONDS_FIRST)
-            # To the end of the line: whoever has locked the seats they need is let through.
-            self._queue.extend(crowded)
+            # To the end of the line: whoever has locked the seats they need is let through. Queued ones keep their place:
+            # nobody of this lane has seats locked now.
+            self._queue.extend(entry for entry in crowded if not in_line(entry.command))
+            self._queue.extendleft(entry for entry in reversed(crowded) if in_line(entry.command))
 
     async def _settle(
         self, entries: list[Entry], decide: Decide, doubt_since: float | None = None
@@ -253,7 +259,13 @@ class Lane:
             return []
         half = len(entries) // 2
         left = await self._settle(entries[:half], decide, doubt_since)
-        return left + await self._settle(entries[half:], decide, doubt_since)
+        held_up = {entry.command.show_id for entry in left if in_line(entry.command)}
+        behind: list[Entry] = []
+        others: list[Entry] = []
+        for entry in entries[half:]:
+            waits = in_line(entry.command) and entry.command.show_id in held_up
+            (behind if waits else others).append(entry)
+        return left + behind + await self._settle(others, decide, doubt_since)
 
     def _drop_late(self, entries: list[Entry], doubt_since: float | None) -> list[Entry]:
         """Tell those who have waited too long; a batch in doubt has longer, because its answer matters more."""
@@ -261,14 +273,18 @@ class Lane:
         if doubt_since is not None:
             if now - doubt_since < DOUBT_SECONDS_MAX:
                 return entries
+            kept = []
             for entry in entries:
+                if in_line(entry.command):
+                    kept.append(entry)
+                    continue
                 _fail(
                     entry, OutcomeUnknown("the database's answer was lost; ask for the booking by its id", 5)
                 )
-            return []
+            return kept
         kept = []
         for entry in entries:
-            if now - entry.since > WAIT_SECONDS_MAX:
+            if now - entry.since > WAIT_SECONDS_MAX and not in_line(entry.command):
                 _fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
             else:
                 kept.append(entry)
@@ -286,7 +302,13 @@ class Lane:
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
             self._connection = await connect_lane(self._database, self._hear)
-            self._batch = Batch(self._connection, self._database, self._hold_seconds, self._feed.publish)
+            self._batch = Batch(
+                self._connection,
+                self._database,
+                self._hold_seconds,
+                self._feed.publish,
+                events=self._events,
+            )
         return self._batch
 
     def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:

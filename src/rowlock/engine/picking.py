@@ -9,7 +9,9 @@ is REPICKed leaves the batch and goes to `serve_counts`, which proves what it sa
  2. It reads all of the show's seats, without locks. Fewer than n free or lapsed: FAILED, truly, at this instant.
  3. Else it picks, and locks the pick with SKIP LOCKED: others may hold seat locks while they wait for the inventory
     row, and waiting for them here would be a circle. Skipped seats are set aside, and it picks again.
- 4. Too few left that way: it is REPICKed once more, and waits its turn while the others are served. Seat locks are
+ 4. Queued requests keep their order: those behind one that must be picked again wait, and come here with it, even where
+    they name their seats. Those are locked with SKIP LOCKED, too.
+ 5. Too few left that way: it is REPICKed once more, and waits its turn while the others are served. Seat locks are
     held for milliseconds, so that is soon over; its deadline bounds it.
 """
 
@@ -22,10 +24,11 @@ from time import perf_counter
 import msgspec
 
 from rowlock.domain.best_available import best_available, count_free
-from rowlock.domain.commands import Book, Command
+from rowlock.domain.commands import Book, Command, in_line
 from rowlock.domain.decide import decide
 from rowlock.domain.layouts import Layout
 from rowlock.domain.lifecycles import SeatStatus
+from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision, World
 from rowlock.engine.batch import Batch, bookings_to_read, changes_of, observe_batch
 from rowlock.seatmap.maps import Maps, SeatMap
@@ -85,7 +88,10 @@ async def _map_in_time(maps: Maps, show_id: int) -> SeatMap | None:
 async def serve_counts(
     batch: Batch, layout: Layout, commands: Sequence[Book], *, doubtful: bool
 ) -> list[Decision]:
-    """Decide count requests of one show under its inventory row. REPICK: others have locked too many of the free seats."""
+    """Decide count requests of one show, and queued ones that stood behind them, under its inventory row.
+
+    REPICK: others have locked too many of the free seats, or a request before it in the line must wait for them.
+    """
     show_id = commands[0].show_id
     times = [perf_counter()]
     await batch.begin()
@@ -96,18 +102,24 @@ async def serve_counts(
     free = await batch.free_seats(show_id, now)
     times.append(perf_counter())
     decisions = []
+    held_up = False
     for command in commands:
+        if held_up and in_line(command):
+            decisions.append(Decision(Outcome.REPICK))
+            continue
         world.left[show_id, command.category, command.accessible] = count_free(
             layout, free, category=command.category, accessible=command.accessible
         )
-        decision = decide(await _lock_pick(batch, layout, command, free, locked.world), world, now)
+        ready = await _lock_pick(batch, layout, command, free, locked.world)
+        decision = Decision(Outcome.REPICK) if ready is None else decide(ready, world, now)
+        held_up = held_up or (decision.outcome is Outcome.REPICK and in_line(command))
         world.apply(show_id, decision)
         for number, _ in decision.seats:
             free[number] = _TAKEN
         decisions.append(decision)
         await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
     times.append(perf_counter())
-    await batch.write(world)
+    await batch.write(world, now)
     times.append(perf_counter())
     await batch.commit(locked)
     observe_batch(len(commands), *times)
@@ -115,8 +127,16 @@ async def serve_counts(
     return decisions
 
 
-async def _lock_pick(batch: Batch, layout: Layout, command: Book, free: bytearray, world: World) -> Book:
-    """Pick seats that can be locked at once; none where that can't be, or need not."""
+async def _lock_pick(
+    batch: Batch, layout: Layout, command: Book, free: bytearray, world: World
+) -> Book | None:
+    """Pick seats that can be locked at once; none where that can't be, or need not. None where named ones can't be."""
+    if not command.wanted_count:
+        if world.bookings.get(command.booking_id):
+            return command
+        named = [(command.show_id, number) for number in command.seats]
+        await batch.lock_free(world, named)
+        return command if all(key in world.seats for key in named) else None
     none = msgspec.structs.replace(command, seats=(), amount_cents=0)
     if world.bookings.get(command.booking_id) or world.proved_short(world.sales[command.show_id], command):
         return none

@@ -35,6 +35,7 @@ def sale_from_row(row: Row, default_hold_seconds: int) -> Sale:
         available=row["available"],
         reserved=row["reserved"],
         version=row["version"],
+        told_events=row["told_events"],
     )
 
 

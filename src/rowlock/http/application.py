@@ -34,6 +34,7 @@ from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
 from rowlock.http.sessions import session_router
 from rowlock.http.shows import shows_router
+from rowlock.http.webhooks import webhooks_router
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -60,6 +61,7 @@ def create_http(
             shows_router(),
             bookings_router(booking_limit),
             box_office_router(),
+            webhooks_router(),
             *classic_routers(booking_limit),
             Router(
                 "/",

@@ -28,10 +28,12 @@ from rowlock.http.shows import Cursor, Limit, context_of
 from rowlock.http.tokens import unauthenticated
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
 from rowlock.operations.book import Booked, BookRequest, book
+from rowlock.operations.book_later import book_later, look_up
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_bookings import find_booking, list_bookings
 from rowlock.operations.find_shows import find_show
+from rowlock.operations.queueing import QueuedView
 from rowlock.operations.settle_booking import Settled, cancel_booking, confirm_booking, owner_of
 from rowlock.operations.views import BookingView, Page
 
@@ -39,6 +41,7 @@ ApiRequest = Request[Caller, Any, Any]
 
 OfShow = Annotated[int | None, QueryParameter(description="Only those of this show.", ge=1, le=SHOW_ID_MAX)]
 
+RESPOND_ASYNC = "respond-async"
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 _TERMS = frozenset({Outcome.TOO_MANY_SEATS, Outcome.NOT_ON_SALE})  # refusals that a show's own terms explain
 
@@ -50,10 +53,18 @@ _BOOKING = problems(
     Code.NOT_ENOUGH_SEATS,
     Code.SHOW_CANCELLED,
     Code.NOT_ON_SALE,
+    Code.DROPPED,
     Code.TOO_MANY_SEATS,
     Code.IDEMPOTENCY_KEY_REUSED,
     Code.RATE_LIMITED,
 )
+_ACCEPTED = {
+    202: ResponseSpec(
+        QueuedView,
+        generate_examples=False,
+        description="With `Prefer: respond-async`: the request is safe, and will be decided in its turn.",
+    )
+}
 _READING = problems(Code.UNAUTHENTICATED)
 
 
@@ -61,10 +72,11 @@ _READING = problems(Code.UNAUTHENTICATED)
     "/bookings",
     summary="Book seats",
     description="All or nothing: either `seats` by name, or the best `seat_count`. With `confirm: false` the seats are "
-    "held until `expires_at`. Answers 409 with the FAILED booking where the seats can't be had.",
+    "held until `expires_at`. Answers 409 with the FAILED booking where the seats can't be had. With "
+    "`Prefer: respond-async`: 202 with a booking that is PENDING (`queued`) until it is decided, first come, first served.",
     operation_id="create_booking",
     operation_class=KeyedOperation,
-    responses=_BOOKING,
+    responses={**_BOOKING, **_ACCEPTED},
 )
 async def create(
     request: ApiRequest,
@@ -80,7 +92,7 @@ async def create(
     description="The same as `POST /api/bookings`, with the show in the address.",
     operation_id="create_show_booking",
     operation_class=KeyedOperation,
-    responses=_BOOKING,
+    responses={**_BOOKING, **_ACCEPTED},
 )
 async def create_at_show(
     request: ApiRequest,
@@ -98,14 +110,23 @@ async def _before_booking(request: ApiRequest) -> None:
     await check_query(request)
 
 
-async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Response[BookingView]:
+async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Response[Any]:
     caller = request.user
     if data.user_id is not None:
         check_user_id(data.user_id)
     wanted = data.to_request(show_id, caller.acting_user(data.user_id))
     context = context_of(request)
-    booked = await book(context, wanted, by=actor_of(caller), idempotency_key=idempotency_key_of(request))
-    headers = {"Idempotency-Replayed": "true"} if booked.replayed else {}
+    key, headers = idempotency_key_of(request), dict[str, str]()
+    if prefers_async(request):
+        answer = await book_later(context, wanted, by=actor_of(caller), idempotency_key=key)
+        if isinstance(answer, QueuedView):
+            headers |= {"Location": f"/api/bookings/{answer.id}", "Preference-Applied": RESPOND_ASYNC}
+            return Response(answer, status_code=202, headers=headers)
+        booked = answer
+    else:
+        booked = await book(context, wanted, by=actor_of(caller), idempotency_key=key)
+    if booked.replayed:
+        headers["Idempotency-Replayed"] = "true"
     if booked.outcome not in SUCCEEDED or booked.booking is None:
         raise await _refused(context, wanted, booked, headers)
     headers["Location"] = f"/api/bookings/{booked.booking.id}"
@@ -177,17 +198,15 @@ async def list_of_user(
 @get(
     "/bookings/{booking_id:str}",
     summary="Get a booking",
-    description="As it is now. For its owner, admins and services; to others there is no such booking.",
+    description="As it is now. For its owner, admins and services; to others there is no such booking. One that was queued "
+    "is PENDING (`queued`) until it is decided.",
     operation_id="get_booking",
     guards=[require_signed_in],
     responses=_READING,
 )
-async def booking(request: ApiRequest, booking_id: FromPath[str]) -> BookingView:
+async def booking(request: ApiRequest, booking_id: FromPath[str]) -> BookingView | QueuedView:
     """One booking."""
-    view = await find_booking(context_of(request), booking_uuid(booking_id))
-    if not request.user.may_act_for(view.user_id):
-        raise NotFound(f"booking {view.id}")
-    return view
+    return await look_up(context_of(request), booking_uuid(booking_id), _reader(request.user))
 
 
 @get(
@@ -260,7 +279,15 @@ def _settled(settled: Settled) -> BookingView:
 
 async def _own(request: ApiRequest, booking_id: str) -> Booking:
     """The booking, if the caller may see it. To others it isn't there, so that ids tell nothing."""
-    found = await owner_of(context_of(request), booking_uuid(booking_id))
+    context, identifier = context_of(request), booking_uuid(booking_id)
+    try:
+        found = await owner_of(context, identifier)
+    except NotFound:
+        if isinstance(await look_up(context, identifier, _reader(request.user)), QueuedView):
+            raise Problem(
+                Code.WRONG_STATE, "The booking is still queued: wait until it is decided.", retry_after=1
+            ) from None
+        found = await owner_of(context, identifier)  # decided in between
     if not request.user.may_act_for(found.user_id):
         raise NotFound(f"booking {found.id}")
     return found
@@ -278,6 +305,21 @@ def _whose(caller: Caller, named: str | None) -> str | None:
         Code.FORBIDDEN,
         "A customer sees only its own bookings: leave out user_id, or name your own.",
         errors=[FieldError("user_id", "is not yours")],
+    )
+
+
+def _reader(caller: Caller) -> str | None:
+    """Whose bookings a caller may read; None for everybody's."""
+    return None if caller.is_staff else caller.user_id or ""
+
+
+def prefers_async(request: ApiRequest) -> bool:
+    """Whether the caller would rather not wait (RFC 7240). Other preferences are not known here, and so ignored."""
+    return any(
+        preference.split(b";")[0].strip().lower() == RESPOND_ASYNC.encode()
+        for name, value in request.scope["headers"]
+        if name == b"prefer"
+        for preference in value.split(b",")
     )
 
 

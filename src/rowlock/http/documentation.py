@@ -43,9 +43,19 @@ from rowlock.http.field_texts import FIELDS, NAMES
 from rowlock.http.identity import SESSION_COOKIE, Role
 from rowlock.http.problems import STATUS, Code
 from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
-from rowlock.http.wire import BookingBody, NewShowBody, SeatsBody, ShowBookingBody, ShowChangeBody
+from rowlock.http.wire import (
+    BookingBody,
+    NewShowBody,
+    SeatsBody,
+    ShowBookingBody,
+    ShowChangeBody,
+    WebhookBody,
+    WebhookChangeBody,
+)
+from rowlock.operations.queueing import QueuedView
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
+from rowlock.operations.webhooks import DeliveryView, WebhookView
 from rowlock.seatmap.live import Delta, Snapshot, event
 
 PATH = "/api-docs"
@@ -63,7 +73,9 @@ _TYPES = (
     AvailabilityView,
     BookingBody,
     BookingView,
+    QueuedView,
     Delta,
+    DeliveryView,
     NewShowBody,
     ProblemBody,
     PublicLayout,
@@ -74,6 +86,9 @@ _TYPES = (
     ShowChangeBody,
     ShowView,
     Snapshot,
+    WebhookBody,
+    WebhookChangeBody,
+    WebhookView,
     *classic.TYPES,
 )
 _EVENTS = {"Snapshot", "Delta"}  # OpenAPI 3.1 can't say what is in a stream, so no route names them
@@ -109,7 +124,7 @@ def problems(*codes: Code) -> dict[int, ResponseSpec]:
 
 @dataclass
 class KeyedOperation(Operation):
-    """An operation that takes an Idempotency-Key."""
+    """An operation that takes an Idempotency-Key, and may be put off."""
 
     def __post_init__(self) -> None:
         key = Parameter(
@@ -120,7 +135,15 @@ class KeyedOperation(Operation):
             required=False,
             schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[ -~]+$"),
         )
-        self.parameters = [*(self.parameters or []), key]
+        prefer = Parameter(
+            name="Prefer",
+            param_in="header",
+            description="`respond-async`: don't wait for the decision. Other preferences are ignored.",
+            required=False,
+            schema=Schema(type=OpenAPIType.STRING),
+            examples={"respond-async": Example(id="respond-async", value="respond-async")},
+        )
+        self.parameters = [*(self.parameters or []), key, prefer]
 
 
 @dataclass
@@ -222,6 +245,7 @@ def config() -> OpenAPIConfig:
         tags=[
             Tag(name="Shows", description="What is on, and what seats there are."),
             Tag(name="Bookings", description="Taking seats, confirming, giving back."),
+            Tag(name="Webhooks", description="Being told of what happens."),
             Tag(name="Session", description="Signing in and out of the page."),
             Tag(name="Box office", description="How a show sells, and who has which seats."),
             *classic.TAGS,
@@ -353,6 +377,10 @@ _HEADERS = {
         "schema": {"type": "string"},
     },
     "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
+    "Preference-Applied": {
+        "description": "The preference that was followed.",
+        "schema": {"type": "string", "enum": ["respond-async"]},
+    },
     "ETag": {"description": "Send it back as If-None-Match.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}},
     "Idempotency-Replayed": {
@@ -383,7 +411,9 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
         responses["200"] = _events_response()
     for status, response in responses.items():
         names = ["X-Request-Id"]
-        if status == "201" and path.startswith(("/api/shows", "/api/bookings")):
+        if status == "202" and path.startswith(("/api/shows", "/api/bookings")):
+            names += ["Location", "Preference-Applied"]
+        if status == "201" and path.startswith(("/api/shows", "/api/bookings", "/api/webhooks")):
             names.append("Location")
         if "If-None-Match" in headers:
             names.append("ETag")

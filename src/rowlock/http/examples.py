@@ -77,6 +77,19 @@ BOOKINGS: dict[str, dict[str, Any]] = {
     "Held, to be confirmed later": {"show_id": 1, "seats": [31], "confirm": False},
 }
 
+WEBHOOKS: dict[str, dict[str, Any]] = {
+    "Everything": {"url": "https://example.org/hooks"},
+    "Sales only": {
+        "url": "https://example.org/sales",
+        "types": ["booking.confirmed", "booking.cancelled"],
+        "description": "The ledger",
+    },
+}
+WEBHOOK_CHANGES: dict[str, dict[str, Any]] = {
+    "On again": {"active": True},
+    "Another address": {"url": "https://example.org/other"},
+}
+
 BY_OPERATION: dict[str, dict[str, dict[str, Any]]] = {
     "create_show": NEW_SHOWS,
     "change_show": SHOW_CHANGES,
@@ -84,5 +97,7 @@ BY_OPERATION: dict[str, dict[str, dict[str, Any]]] = {
     "unblock_seats": SEATS,
     "create_booking": BOOKINGS,
     "create_show_booking": SHOW_BOOKINGS,
+    "create_webhook": WEBHOOKS,
+    "change_webhook": WEBHOOK_CHANGES,
     "sign_in": {"A guest": {"name": "Ada Lovelace"}},
 }

@@ -29,5 +29,12 @@ def booking_uuid(text: str) -> UUID:
     raise NotFound(f"booking {_said(text)}")
 
 
+def webhook_number(text: str) -> int:
+    """A webhook's id in an address. Raises `NotFound`."""
+    if _SHOW_ID.fullmatch(text) and (number := int(text)) <= SHOW_ID_MAX:
+        return number
+    raise NotFound(f"webhook {_said(text)}")
+
+
 def _said(text: str) -> str:
     return "".join(sign if sign.isprintable() else "�" for sign in text[:_SAID_CHARS_MAX])

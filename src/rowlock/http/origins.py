@@ -21,7 +21,14 @@ from rowlock.http.problems import Code, Problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
+EXPOSED_HEADERS = [
+    "ETag",
+    "Location",
+    "Retry-After",
+    "X-Request-Id",
+    "Idempotency-Replayed",
+    "Preference-Applied",
+]
 ALLOWED_HEADERS = [
     "Authorization",
     "Content-Type",

@@ -159,7 +159,7 @@ async def _answer(
     etag = f"{file.etag}{'' if coding is Coding.PLAIN else '-' + coding}"
     kept = [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", cache_control)]
     if has_already(scope, etag):
-        return Encoded(304, kept, b"")
+        return Encoded(304, [*kept, *headers], b"")
     if coding is not Coding.PLAIN:
         kept.append((b"content-encoding", coding.encode()))
     return _encoded(200, file, await file.form(coding), [*kept, *headers])

@@ -27,6 +27,7 @@ class Code(StrEnum):
     WRONG_STATE = "wrong_state"
     SHOW_CANCELLED = "show_cancelled"
     NOT_ON_SALE = "not_on_sale"
+    DROPPED = "dropped"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_SEATS = "too_many_seats"
@@ -48,6 +49,7 @@ STATUS: dict[Code, int] = {
     Code.WRONG_STATE: 409,
     Code.SHOW_CANCELLED: 409,
     Code.NOT_ON_SALE: 409,
+    Code.DROPPED: 409,
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.TOO_MANY_SEATS: 422,

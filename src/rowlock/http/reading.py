@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -196,9 +196,12 @@ def _pattern(text: str, field: str) -> str:
 
 
 def _choices_at(type_: Any, path: str) -> list[str]:
-    """The values of the enumeration at the top of a body, if there is one."""
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and path in type_.__struct_fields__:
-        return choices_of(get_type_hints(type_)[path])
+    """The values of the enumeration at the top of a body, or in a list there, if there is one."""
+    name = path.partition("[")[0]
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and name in type_.__struct_fields__:
+        hint = get_type_hints(type_)[name]
+        listed = any(get_origin(part) is tuple for part in (hint, *get_args(hint)))
+        return choices_of(hint) if listed == (name != path) else []
     return []
 
 

@@ -22,6 +22,7 @@ REFUSED: dict[Outcome, Code] = {
     Outcome.HOLD_EXPIRED: Code.HOLD_EXPIRED,
     Outcome.SEATS_TAKEN: Code.SEATS_TAKEN,
     Outcome.NOT_ENOUGH_SEATS: Code.NOT_ENOUGH_SEATS,
+    Outcome.DROPPED: Code.DROPPED,
     Outcome.REPICK: Code.BUSY,  # never told by the engine; were it ever, coming again is what would help
 }
 
@@ -47,6 +48,7 @@ _WORDS = {
     Outcome.FORBIDDEN: "Bookings of this show are confirmed by a service, as when a payment must come first. "
     "Hold the seats with `confirm: false`.",
     Outcome.HOLD_EXPIRED: "The hold ran out before it was confirmed; its seats are free to anyone.",
+    Outcome.DROPPED: "The queued request could not be decided, and was given up; nothing was booked.",
     Outcome.REPICK: "Too many want the same seats at this moment; ask again.",
 }
 

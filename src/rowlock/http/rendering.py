@@ -41,6 +41,7 @@ TITLES: dict[Code, str] = {
     Code.WRONG_STATE: "Not in this state",
     Code.SHOW_CANCELLED: "The show is cancelled",
     Code.NOT_ON_SALE: "Not on sale",
+    Code.DROPPED: "The request was given up",
     Code.BODY_TOO_LARGE: "The body is too large",
     Code.UNSUPPORTED_MEDIA_TYPE: "Unsupported media type",
     Code.TOO_MANY_SEATS: "Too many seats",

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rowlock.domain.events import EventType
 from rowlock.domain.ids import SHOW_ID_MAX
 from rowlock.domain.layout_spec import (
     CATEGORIES_MAX,
@@ -27,7 +28,9 @@ from rowlock.http.problems import Code, FieldError, Problem, invalid
 from rowlock.operations.book import BookRequest
 from rowlock.operations.change_show import ShowChange
 from rowlock.operations.create_show import MAX_SEATS_PER_BOOKING, NewShow, SeatsOf
+from rowlock.operations.targets import URL_CHARS_MAX
 from rowlock.operations.views import ConfirmBy, ShowKind, ShowStatus
+from rowlock.operations.webhooks import WebhookChange
 
 SEATS_PER_BOOKING_MAX = 500  # no show can allow more; see the inventory table
 TITLE_CHARS_MAX = 200  # names of shows, venues and places: a line on a page
@@ -63,6 +66,28 @@ HoldSeconds: TypeAlias = Annotated[
 ]
 Email: TypeAlias = Annotated[
     str, Meta(max_length=EMAIL_CHARS_MAX, pattern=_EMAIL_PATTERN, examples=["ada@example.org"])
+]
+
+
+WebhookUrl: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=URL_CHARS_MAX,
+        description="Where events are sent: an address of the public internet.",
+        examples=["https://example.org/hooks"],
+    ),
+]
+EventTypes: TypeAlias = Annotated[
+    tuple[EventType, ...],
+    Meta(
+        max_length=len(EventType),
+        description="Only events of these types; of every type if empty.",
+        examples=[["booking.confirmed", "booking.cancelled"]],
+    ),
+]
+WebhookSecret: TypeAlias = Annotated[
+    str, Meta(max_length=200, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="])
 ]
 
 
@@ -277,6 +302,40 @@ class SeatsBody(Struct, frozen=True, forbid_unknown_fields=True):
     def labels(self) -> tuple[str, ...]:
         """The labels as the operation takes them."""
         return labels(self.seats, None)
+
+
+class WebhookBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A webhook to be made. `url` is enough: it is told of everything, and a secret is made."""
+
+    url: WebhookUrl
+    types: EventTypes = ()
+    description: Annotated[
+        Text | None, Meta(description="What it is for.", examples=["The box office's ledger"])
+    ] = None
+    secret: Annotated[
+        WebhookSecret | None, Meta(description="`whsec_` and the Base64 of 24 to 64 bytes; made if left out.")
+    ] = None
+
+
+class WebhookChangeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What changes of a webhook; what is left out stays."""
+
+    url: WebhookUrl | UnsetType = UNSET
+    types: EventTypes | UnsetType = UNSET
+    description: Annotated[
+        Text | UnsetType | None, Meta(description="What it is for.", examples=["The ledger"])
+    ] = UNSET
+    active: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="True: switch it on, and forget its failures. False: switch it off.", examples=[True]
+        ),
+    ] = UNSET
+    secret: Annotated[WebhookSecret | UnsetType, Meta(description="Signs from the next attempt on.")] = UNSET
+
+    def to_change(self) -> WebhookChange:
+        """What the operation takes."""
+        return WebhookChange(**msgspec.structs.asdict(self))
 
 
 def labels(given: tuple[str | int, ...], most: int | None) -> tuple[str, ...]:

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from uuid import UUID
 
 import msgspec
 
 from rowlock.domain.commands import Actor, Book
 from rowlock.domain.ids import TAIL_BITS, booking_id, keyed_booking_id
+from rowlock.domain.layouts import Layout
 from rowlock.domain.outcomes import Outcome
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid
 from rowlock.operations.seats import plan_of, seat_numbers
-from rowlock.operations.views import BookingView, view_booking
+from rowlock.operations.views import BookingView, BookRequest, view_booking
 
-
-class BookRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who wants what. Either `seats` (labels) or `seat_count`, the latter with a category or accessible seats if need be.
-
-    Its encoding is hashed to tell whether an Idempotency-Key came with the same request. Defaults are left out of that,
-    so that a field which a later version adds makes no old request look new.
-    """
-
-    show_id: int
-    user_id: str
-    seats: tuple[str, ...] = ()
-    seat_count: int = 0
-    category: str | None = None
-    accessible: bool = False
-    confirm: bool = True
-    customer_name: str | None = None
-    email: str | None = None
+__all__ = ["BookRequest", "Booked", "Prepared", "book", "command_of", "hash_of", "prepare"]
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -43,43 +29,71 @@ class Booked(msgspec.Struct, frozen=True):
     replayed: bool
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """A request that is in order, as far as the show's plan tells."""
+
+    seats: tuple[int, ...]
+    layout: Layout
+    currency: str
+
+    @property
+    def amount_cents(self) -> int:
+        """The price of the seats that are named."""
+        return self.layout.amount_cents(self.seats)
+
+
+async def prepare(context: Context, request: BookRequest) -> Prepared:
+    """Check a request against the show's plan. Raises `NotFound` for a show or seat that isn't there, or `Invalid`."""
+    layout, currency = await plan_of(context, request.show_id)
+    if request.category is not None and layout.category_no(request.category) is None:
+        names = ", ".join(category.name for category in layout.categories)
+        raise Invalid("category", f"is not one of this show's: {names}")
+    return Prepared(seat_numbers(layout, request.seats), layout, currency)
+
+
+def hash_of(request: BookRequest) -> bytes:
+    """What tells a request from another one with the same id."""
+    return hashlib.blake2b(msgspec.msgpack.encode(request), digest_size=16).digest()
+
+
+def command_of(
+    request: BookRequest, prepared: Prepared, identifier: UUID, by: Actor, request_hash: bytes | None
+) -> Book:
+    """The command that a request is."""
+    return Book(
+        show_id=request.show_id,
+        booking_id=identifier,
+        user_id=request.user_id,
+        seats=prepared.seats,
+        amount_cents=prepared.amount_cents,
+        confirm=request.confirm,
+        wanted_count=request.seat_count,
+        category=request.category,
+        accessible=request.accessible,
+        by=by,
+        customer_name=request.customer_name,
+        email=request.email,
+        request_hash=request_hash,
+    )
+
+
 async def book(
     context: Context, request: BookRequest, *, by: Actor, idempotency_key: str | None = None
 ) -> Booked:
     """Book. Raises `NotFound` for a show or seat that isn't there, `Invalid`, `Busy` or `OutcomeUnknown`."""
+    prepared = await prepare(context, request)
     show_id = request.show_id
-    layout, currency = await plan_of(context, show_id)
-    if request.category is not None and layout.category_no(request.category) is None:
-        names = ", ".join(category.name for category in layout.categories)
-        raise Invalid("category", f"is not one of this show's: {names}")
-    numbers = seat_numbers(layout, request.seats)
     if idempotency_key is None:
         identifier = booking_id(show_id, secrets.randbits(TAIL_BITS))
         request_hash = None
     else:
         identifier = keyed_booking_id(context.ids_secret, show_id, request.user_id, idempotency_key)
-        request_hash = hashlib.blake2b(msgspec.msgpack.encode(request), digest_size=16).digest()
-    decision = await context.engine.submit(
-        Book(
-            show_id=show_id,
-            booking_id=identifier,
-            user_id=request.user_id,
-            seats=numbers,
-            amount_cents=layout.amount_cents(numbers),
-            confirm=request.confirm,
-            wanted_count=request.seat_count,
-            category=request.category,
-            accessible=request.accessible,
-            by=by,
-            customer_name=request.customer_name,
-            email=request.email,
-            request_hash=request_hash,
-        )
-    )
-    booking = decision.booking
+        request_hash = hash_of(request)
+    decision = await context.engine.submit(command_of(request, prepared, identifier, by, request_hash))
+    booking, layout = decision.booking, prepared.layout
     return Booked(
         outcome=decision.outcome,
-        booking=None if booking is None else view_booking(booking, layout, currency),
+        booking=None if booking is None else view_booking(booking, layout, prepared.currency),
         conflicts=layout.labels(decision.conflicts if booking is None else booking.conflicts),
         replayed=decision.replayed and idempotency_key is not None,
     )

@@ -7,8 +7,9 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from rowlock.domain.events import EventType
 from rowlock.operations.context import Context
-from rowlock.operations.create_show import check_times
+from rowlock.operations.create_show import check_times, tell_of_show
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_shows import show_from_row
 from rowlock.operations.views import ConfirmBy, ShowView
@@ -70,4 +71,6 @@ async def change_show(context: Context, show_id: int, change: ShowChange) -> Sho
             new["confirm_by"] is ConfirmBy.SERVICE,
         )
         changed = await connection.fetchrow(SQL.show, show_id)
+        if new != now:
+            await tell_of_show(context, connection, changed, EventType.SHOW_UPDATED)
     return show_from_row(changed, context.hold_seconds)

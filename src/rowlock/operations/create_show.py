@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
 import msgspec
 
+from rowlock.domain.events import Event, EventType, pack
 from rowlock.domain.layout_compile import compile_layout
 from rowlock.domain.layout_spec import Category, LayoutSpec, NumberedSpec, decode_spec, encode_spec
 from rowlock.operations.context import Context
@@ -21,6 +24,7 @@ from rowlock.seatmap.plans import Plan
 SQL = load("shows")
 PLANS = load("plans")
 _CATEGORIES = msgspec.json.Decoder(list[Category])
+OUTBOX = load("outbox")
 
 MAX_SEATS_PER_BOOKING = 10
 CURRENCY = "EUR"
@@ -102,11 +106,21 @@ async def create_show(context: Context, new: NewShow) -> ShowView:
             new.max_seats_per_booking,
             new.hold_seconds,
             new.confirm_by is ConfirmBy.SERVICE,
+            context.events,
         )
         await connection.execute(SQL.insert_seats, show_id, layout.total_seats)
         row = await connection.fetchrow(SQL.show, show_id)
+        await tell_of_show(context, connection, row, EventType.SHOW_CREATED)
     context.plans.remember(show_id, Plan(layout, currency))
     return show_from_row(row, context.hold_seconds)
+
+
+async def tell_of_show(
+    context: Context, connection: asyncpg.Connection, row: Mapping[str, Any], type_: EventType
+) -> None:
+    """Write an event of a show, as the query `show` returned it, to the outbox; the transaction has its inventory row."""
+    if context.events:
+        await connection.execute(OUTBOX.tell, row["id"], 1, pack([Event(type_, show=dict(row))]))
 
 
 async def _free_id(connection: asyncpg.Connection) -> int:

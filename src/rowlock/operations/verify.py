@@ -10,7 +10,7 @@ a rule are kept, all are counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from rowlock.domain.events import unpack
 from rowlock.domain.ids import TAIL_BITS, booking_id
 from rowlock.domain.layout_compile import compile_layout
 from rowlock.domain.layout_spec import Category, LayoutError, decode_spec
 from rowlock.domain.layouts import Layout
+from rowlock.domain.lifecycles import SeatStatus
+from rowlock.operations.replay import Replay
 from rowlock.postgres.jobs import connect_job, job_transaction
 from rowlock.postgres.pool import Database
 from rowlock.postgres.queries import load
@@ -33,6 +36,7 @@ RANGE_SHOWS = 1_000
 RANGE_SEATS = 500_000  # of a range of shows: a statement then takes a second, and some 100 MB at most
 # A sweep may wait for the one before, and for busy lanes; a shorter pause than this promises nothing.
 SWEEP_SECONDS_MIN = 1.0
+LOG_ROWS = 500  # of a show's events, read together: each may be a batch of 200 bookings
 LAYOUTS_KEPT = 64  # compiled ones: shows of one hall stand near each other
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
@@ -64,6 +68,7 @@ RULES = (
     Rule("times", "times are finite and in order, and none that has been is still to come", SQL.times),
     Rule("reasons", "reasons fit statuses", SQL.reasons),
     Rule("ids", "a booking's id names its show", SQL.ids),
+    Rule("events", "events, replayed from the first one, give the seats as they are"),
 )
 _LAYOUT_RULES = {"seats_in_layout", "bookings_in_layout"}
 
@@ -191,11 +196,65 @@ async def _audit_range(
             layouts[row["id"]] = _compile(row["layout"], row["categories"])
         except (LayoutError, msgspec.DecodeError) as error:
             _add(findings["readable_layouts"], [Offence(row["id"], None, None, str(error))], 1)
+    await _audit_events(connection, findings["events"], layouts, after, until)
     for finding in report.findings:
         if finding.rule.query:
             values = _values(finding.rule, layouts, overdue_seconds)
             rows = await connection.fetch(finding.rule.query, after, until, OFFENCES_MAX, *values)
             _add(finding, [_offence(row, layouts) for row in rows], rows[0]["total"] if rows else 0)
+
+
+async def _audit_events(
+    connection: asyncpg.Connection, finding: Finding, layouts: dict[int, Layout], after: int, until: int
+) -> None:
+    """Replay the events of each show that has them all."""
+    for show in await connection.fetch(SQL.whole_logs, after, until):
+        offences = [offence async for offence in _replay(connection, show, layouts.get(show["show_id"]))]
+        _add(finding, offences, len(offences))
+
+
+async def _replay(connection: asyncpg.Connection, show: Any, layout: Layout | None) -> AsyncIterator[Offence]:
+    """What a show's events tell of its seats that is not so."""
+    show_id = show["show_id"]
+    replay = Replay()
+    last = 0  # the number of the last event that was read
+    while rows := await connection.fetch(SQL.log, show_id, last, LOG_ROWS):
+        for row in rows:
+            if row["seq"] != last + 1:
+                yield Offence(show_id, None, None, f"events {last + 1} to {row['seq'] - 1} are missing")
+                return
+            try:
+                found = replay.apply(unpack(row["body"]))
+            except msgspec.MsgspecError as error:
+                yield Offence(show_id, None, None, f"events from {row['seq']} on can't be read: {error}")
+                return
+            for one in found:
+                yield Offence(show_id, _label(layout, one.seat_no), one.booking_id, one.what)
+            last = row["seq"] + row["events"] - 1
+    if last != show["told_events"]:
+        yield Offence(
+            show_id, None, None, f"has told {show['told_events']} events, and the last one is {last}"
+        )
+        return
+    told = replay.seats
+    for row in await connection.fetch(SQL.taken_seats, show_id):
+        number, status = row["seat_no"], SeatStatus(row["status"].decode())
+        known = told.pop(number, None)
+        # A hold that was overtaken at another seat has ended, and been told; this seat of it is free until it is swept.
+        if known is None and status is SeatStatus.RESERVED and row["lapsed"]:
+            continue
+        if known != (status, row["booking_id"]):
+            said = "free" if known is None else f"{known[0].name} of {known[1]}"
+            yield Offence(
+                show_id, _label(layout, number), row["booking_id"], f"is {status.name}, and told as {said}"
+            )
+    for number, (status, owner) in told.items():
+        yield Offence(show_id, _label(layout, number), owner, f"is AVAILABLE, and told as {status.name}")
+
+
+def _label(layout: Layout | None, number: int) -> str:
+    known = layout is not None and 0 <= number < layout.total_seats
+    return layout.label(number) if layout is not None and known else f"#{number}"
 
 
 def _add(finding: Finding, offences: Sequence[Offence], count: int) -> None:
@@ -236,8 +295,5 @@ def _compile(stored: str, categories: str) -> Layout:
 def _offence(row: Any, layouts: dict[int, Layout]) -> Offence:
     number = row["seat_no"]
     layout = layouts.get(row["show_id"])
-    seat = None
-    if number is not None:
-        known = layout is not None and 0 <= number < layout.total_seats
-        seat = layout.label(number) if layout is not None and known else f"#{number}"
+    seat = None if number is None else _label(layout, number)
     return Offence(row["show_id"], seat, row["booking_id"], row["what"])

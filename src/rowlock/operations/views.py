@@ -76,6 +76,24 @@ class Step(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class BookRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who wants what. Either `seats` (labels) or `seat_count`, the latter with a category or accessible seats if need be.
+
+    Its encoding is hashed to tell whether an Idempotency-Key came with the same request. Defaults are left out of that,
+    so that a field which a later version adds makes no old request look new.
+    """
+
+    show_id: int
+    user_id: str
+    seats: tuple[str, ...] = ()
+    seat_count: int = 0
+    category: str | None = None
+    accessible: bool = False
+    confirm: bool = True
+    customer_name: str | None = None
+    email: str | None = None
+
+
 class BookingView(msgspec.Struct, frozen=True):
     """Who got which seats, or why not. `conflicts` is there where other people had them."""
 

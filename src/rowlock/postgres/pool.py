@@ -100,6 +100,11 @@ async def connect_listener(database: Database) -> asyncpg.Connection:
     return await asyncpg.connect(**_session(database, "rowlock feed"))
 
 
+async def connect_worker(database: Database) -> asyncpg.Connection:
+    """A connection for a worker that keeps a transaction open while it waits for somebody else than the database."""
+    return await asyncpg.connect(**_session(database, "rowlock worker", jit="off"))
+
+
 async def create_pool(database: Database) -> asyncpg.Pool:
     """The pool for everything that only reads, or writes beside the seats."""
     return await asyncpg.create_pool(

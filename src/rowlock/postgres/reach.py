@@ -72,7 +72,14 @@ _PRIVILEGES = {
     "inventory": "SELECT, INSERT, UPDATE",
     "seats": "SELECT, INSERT, UPDATE",
     "bookings": "SELECT, INSERT, UPDATE, DELETE",
+    "booking_queues": "SELECT, INSERT, UPDATE",
+    "booking_requests": "SELECT, INSERT, UPDATE, DELETE",
+    "pruned_requests": "SELECT, INSERT",
     "secrets": "SELECT",
+    "outbox": "SELECT, INSERT, UPDATE, DELETE",
+    "webhooks": "SELECT, INSERT, UPDATE, DELETE",
+    "webhook_queues": "SELECT, INSERT, UPDATE, DELETE",
+    "deliveries": "SELECT, INSERT, UPDATE, DELETE",
 }
 
 

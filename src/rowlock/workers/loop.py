@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
@@ -18,6 +19,16 @@ from rowlock.postgres.errors import is_cancelled
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 5.0
+
+
+class Worker(Protocol):
+    """Background work of any shape, under the contract above: what `app.py` starts and stops."""
+
+    def start(self) -> None:
+        """Begin, in the background."""
+
+    async def stop(self) -> None:
+        """Stop as the contract says. May be called before `start`, and again."""
 
 
 class Loop:

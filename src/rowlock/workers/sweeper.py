@@ -17,6 +17,7 @@ import structlog
 
 from rowlock import telemetry
 from rowlock.domain.commands import Expire
+from rowlock.domain.ids import was_queued
 from rowlock.domain.outcomes import Outcome
 from rowlock.engine.engine import Busy
 from rowlock.operations.cancel_show import settle_some
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 SHOWS = load("shows")
 BOOKINGS = load("bookings")
+QUEUE = load("queue")
 
 SWEEP_AT_ONCE = 500  # a few batches: short locks, and room for buyers between them
 PRUNE_AT_ONCE = 1_000
@@ -95,7 +97,14 @@ class Sweeper:
             return True  # not at once, that is
 
     async def _prune(self) -> int:
-        tag = await self._context.pool.execute(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
-        pruned = int(tag.rsplit(" ", 1)[1])
-        telemetry.BOOKINGS_PRUNED.inc(pruned)
-        return pruned
+        async with self._context.pool.acquire() as connection, connection.transaction():
+            pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
+            # An id that was queued would read as if it still were.
+            secret = self._context.ids_secret
+            queued = [row for row in pruned if was_queued(secret, row["id"], row["user_id"])]
+            if queued:
+                await connection.execute(
+                    QUEUE.remember_pruned, [row["show_id"] for row in queued], [row["id"] for row in queued]
+                )
+        telemetry.BOOKINGS_PRUNED.inc(len(pruned))
+        return len(pruned)

@@ -18,7 +18,7 @@ WITH seat AS MATERIALIZED (
     FOR UPDATE OF s
 ), sale AS MATERIALIZED (
     SELECT i.show_id, i.closed, i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service,
-           i.available, i.reserved, i.version
+           i.available, i.reserved, i.version, i.told_events
     FROM unnest($3::bigint[]) AS wanted (show_id)
     JOIN inventory i ON i.show_id = wanted.show_id
     -- Always true, and not before every seat above is locked.
@@ -29,13 +29,13 @@ WITH seat AS MATERIALIZED (
 SELECT show_id, seat_no, status, booking_id, held_until,
        NULL::boolean AS closed, NULL::timestamptz AS on_sale_at, NULL::integer AS max_seats,
        NULL::integer AS hold_seconds, NULL::boolean AS confirm_by_service,
-       NULL::integer AS available, NULL::integer AS reserved, NULL::bigint AS version,
+       NULL::integer AS available, NULL::integer AS reserved, NULL::bigint AS version, NULL::bigint AS told_events,
        NULL::timestamptz AS clock, NULL::integer AS backend, NULL::timestamptz AS began
 FROM seat
 UNION ALL
 SELECT show_id, NULL, NULL, NULL, NULL,
        closed, on_sale_at, max_seats, hold_seconds, confirm_by_service, available, reserved, version,
-       clock_timestamp(), pg_backend_pid(), now()
+       told_events, clock_timestamp(), pg_backend_pid(), now()
 FROM sale
 
 -- name: lock_free_seats
@@ -68,7 +68,10 @@ WHERE s.show_id = $1
 -- name: write
 -- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
 -- $1–$18: new bookings. $19–$25: changed ones. $26, $27: bookings whose lapsed holds lost a seat.
--- $28–$32: seats. $33–$38: inventory: changes of the counts, and whether the sale closes.
+-- $28–$32: seats. $33–$40: inventory: changes of the counts, whether the sale closes, by how much the version rises
+-- (not where attempts only failed), and how many events there are. $41: whether events are told.
+-- $42–$46: the events, a row for each show that has any; $47: when they happened. Where events are off, these and what
+-- stands between the marks are left out: even a table that nothing is written to costs a batch some microseconds.
 -- Returns how many rows each part met; the engine knows how many it must be.
 WITH made AS (
     INSERT INTO bookings (
@@ -111,15 +114,26 @@ WITH made AS (
     UPDATE inventory i
     SET available = i.available + c.available, reserved = i.reserved + c.reserved, booked = i.booked + c.booked,
         blocked = i.blocked + c.blocked, closed = i.closed OR c.closes, settling = i.settling OR c.closes,
-        version = i.version + 1
-    FROM unnest($33::bigint[], $34::integer[], $35::integer[], $36::integer[], $37::integer[], $38::boolean[])
-        AS c (show_id, available, reserved, booked, blocked, closes)
+        version = i.version + c.rises, told_events = i.told_events + c.events,
+        told_version = CASE WHEN $41::boolean AND i.told_version = i.version THEN i.version + c.rises
+                            ELSE i.told_version END
+    FROM unnest($33::bigint[], $34::integer[], $35::integer[], $36::integer[], $37::integer[], $38::boolean[],
+                $39::integer[], $40::integer[])
+        AS c (show_id, available, reserved, booked, blocked, closes, rises, events)
     WHERE i.show_id = c.show_id
     RETURNING 1
 )
+/* events */, told AS (
+    INSERT INTO outbox (show_id, seq, events, version, at, body)
+    SELECT show_id, seq, events, version, $47::timestamptz, body
+    FROM unnest($42::bigint[], $43::bigint[], $44::integer[], $45::bigint[], $46::bytea[])
+        AS new (show_id, seq, events, version, body)
+    RETURNING 1
+)/* end */
 SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS changed,
        (SELECT count(*) FROM overtaken) AS overtaken, (SELECT count(*) FROM seated) AS seated,
        (SELECT count(*) FROM counted) AS counted
+       /* events */, (SELECT count(*) FROM told) AS told/* end */
 
 -- name: end_backend
 -- End the backend of a transaction whose answer was lost, if it still runs that very transaction.

@@ -50,6 +50,7 @@ WITH old AS (
     FOR UPDATE SKIP LOCKED
 )
 DELETE FROM bookings b USING old WHERE b.show_id = old.show_id AND b.id = old.id
+RETURNING b.show_id, b.id, b.user_id
 
 -- name: try_lead
 -- Whether this transaction may do a job that one process at a time should do; it may then stay open for a minute,

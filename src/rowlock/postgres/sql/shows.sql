@@ -13,8 +13,10 @@ INSERT INTO shows (id, kind, name, venue, origin, destination, start_time, end_t
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, clock_timestamp()))
 
 -- name: insert_inventory
-INSERT INTO inventory (show_id, total, available, closed, on_sale_at, max_seats, hold_seconds, confirm_by_service)
-VALUES ($1, $2, $2, $3, $4, $5, $6, $7)
+-- Events can tell all of a show only if they do so from its beginning: $8.
+INSERT INTO inventory (show_id, total, available, closed, on_sale_at, max_seats, hold_seconds, confirm_by_service,
+                       told_version)
+VALUES ($1, $2, $2, $3, $4, $5, $6, $7, CASE WHEN $8::boolean THEN 0 ELSE -1 END)
 
 -- name: insert_seats
 INSERT INTO seats (show_id, seat_no)

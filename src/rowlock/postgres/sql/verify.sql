@@ -264,8 +264,10 @@ WHERE b.show_id > $1 AND b.show_id <= $2
       WHEN 'CANCELLED' THEN coalesce(b.reason, '') NOT IN ('cancelled_by_customer', 'cancelled_by_admin',
                                                            'show_cancelled')
       WHEN 'FAILED' THEN coalesce(b.reason, '') NOT IN ('seats_taken', 'not_enough_seats', 'hold_expired', 'released',
-                                                        'show_cancelled')
-                         OR b.held <> (b.reason IN ('hold_expired', 'released', 'show_cancelled'))
+                                                        'show_cancelled', 'not_on_sale', 'forbidden', 'too_many_seats',
+                                                        'dropped')
+                         -- A show's end fails its holds, and requests that were still queued.
+                         OR (b.reason <> 'show_cancelled' AND b.held <> (b.reason IN ('hold_expired', 'released')))
                          OR (b.release_at IS NOT NULL AND b.reason <> 'hold_expired')
       ELSE true END
 ORDER BY b.show_id, b.id LIMIT $3::integer
@@ -290,3 +292,20 @@ JOIN bookings b ON b.show_id = r.show_id
 WHERE b.show_id > $1 AND b.show_id <= $2
   AND (b.id NOT BETWEEN r.first AND r.last OR get_byte(uuid_send(b.id), 8) >> 6 <> 2)
 ORDER BY b.show_id, b.id LIMIT $3::integer
+
+-- name: whole_logs
+-- The shows $1 < show_id <= $2 whose events tell of every change to their seats, from the first one on: told with events
+-- on all the time, and not pruned.
+SELECT i.show_id, i.told_events FROM inventory i
+WHERE i.show_id > $1 AND i.show_id <= $2 AND i.told_version = i.version
+  AND EXISTS (SELECT FROM outbox o WHERE o.show_id = i.show_id AND o.seq = 1)
+ORDER BY i.show_id
+
+-- name: log
+-- Events of the show $1 after number $2, at most $3 rows.
+SELECT seq, events, body FROM outbox WHERE show_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::integer
+
+-- name: taken_seats
+-- The seats of the show $1 that are not free; lapsed: held, but past the time.
+SELECT seat_no, status, booking_id, coalesce(held_until <= clock_timestamp(), false) AS lapsed
+FROM seats WHERE show_id = $1 AND status <> 'A' ORDER BY seat_no

@@ -16,6 +16,10 @@ export const REASONS: Record<ReasonCount["reason"], string> = {
   cancelled_by_customer: "Cancelled by the customer",
   cancelled_by_admin: "Cancelled by the box office",
   show_cancelled: "The show was cancelled",
+  not_on_sale: "Asked for before the sale began",
+  forbidden: "To be confirmed by the box office only",
+  too_many_seats: "More seats than a booking may have",
+  dropped: "Given up by the box office",
 };
 
 export const STATUS_WORDS: Record<BookingStatus, string> = {
@@ -25,7 +29,14 @@ export const STATUS_WORDS: Record<BookingStatus, string> = {
   CANCELLED: "Cancelled",
 };
 
-const REFUSED: readonly ReasonCount["reason"][] = ["seats_taken", "not_enough_seats"];
+const REFUSED: readonly ReasonCount["reason"][] = [
+  "seats_taken",
+  "not_enough_seats",
+  "not_on_sale",
+  "forbidden",
+  "too_many_seats",
+  "dropped",
+];
 
 export function Charts({ statistics, zone }: { statistics: Statistics; zone: string | null }) {
   return (

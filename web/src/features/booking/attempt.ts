@@ -9,7 +9,7 @@ import { api, unwrap } from "@/shared/api/client";
 import { ApiError, isPassing } from "@/shared/api/problems";
 import type { components } from "@/shared/api/schema";
 import { serverClock } from "@/shared/api/server-clock";
-import type { Booking } from "@/shared/api/types";
+import { type Booking, isQueued } from "@/shared/api/types";
 
 export type Wish = components["schemas"]["NewBooking"];
 
@@ -59,6 +59,7 @@ export async function finish(attempt: Attempt, onWaiting: (waiting: boolean) => 
       const { data, response } = await answered(
         api.POST("/api/bookings", { params: { header: { "Idempotency-Key": key } }, body: wish }),
       );
+      if (isQueued(data)) throw ApiError.undecided(); // the same key was queued before: its turn will come
       // A new booking tells the database's own time, to the microsecond; a replayed one is of an unknown age.
       if (!response.headers.has("Idempotency-Replayed")) {
         serverClock.hear(Date.parse(data.created_at), 1, sent, performance.now());

@@ -42,6 +42,14 @@ export function whyOf(booking: Booking): string {
       return "The box office cancelled this booking.";
     case "show_cancelled":
       return "This was called off altogether. We are sorry.";
+    case "not_on_sale":
+      return "The sale had not begun yet. Nothing was booked.";
+    case "forbidden":
+      return "Bookings of this are confirmed by the box office. Nothing was booked.";
+    case "too_many_seats":
+      return "That was more seats than one booking may have. Nothing was booked.";
+    case "dropped":
+      return "This request was given up by the box office. Nothing was booked.";
     default:
       return booking.status === "PENDING"
         ? "These seats are held for you. Confirm them before the time is over."

@@ -7,7 +7,7 @@ import { buildHall } from "@/features/seat-map/hall";
 import { api, unwrap } from "@/shared/api/client";
 import { say } from "@/shared/api/problems";
 import { bookingQuery, layoutQuery, showQuery } from "@/shared/api/queries";
-import type { Booking, Show } from "@/shared/api/types";
+import { type Booking, isQueued, type Show } from "@/shared/api/types";
 import { useAnnounce } from "@/shared/ui/announcer";
 import { Button, buttonClass, LinkButton } from "@/shared/ui/button";
 import { Dialog } from "@/shared/ui/dialog";
@@ -20,11 +20,17 @@ import { Countdown } from "./countdown";
 import { namesOf } from "./panel";
 import { StatusBadge, whyOf } from "./status";
 
+const QUEUED_MS = 2_000;
+
 /** One booking, as a ticket: /bookings/:id. */
 export function Component() {
   const { id = "" } = useParams();
-  const booking = useQuery(bookingQuery(id));
+  const booking = useQuery({
+    ...bookingQuery(id),
+    refetchInterval: ({ state }) => (state.data && isQueued(state.data) ? QUEUED_MS : false),
+  });
   const show = useQuery({ ...showQuery(booking.data?.show_id ?? 0), enabled: booking.data !== undefined });
+  if (booking.data && isQueued(booking.data)) return <Queued />;
   if (booking.data && show.data) return <Ticket booking={booking.data} show={show.data} />;
   const error = booking.error ?? show.error;
   if (error) {
@@ -38,6 +44,20 @@ export function Component() {
         <Skeleton className="h-96" />
       </div>
     </Loading>
+  );
+}
+
+function Queued() {
+  const heading = usePage("In line");
+  return (
+    <div className="mx-auto w-full max-w-2xl px-4 py-8 sm:py-12">
+      <h1 ref={heading} tabIndex={-1} className="text-2xl">
+        Your request is in line
+      </h1>
+      <p role="status" className="mt-4">
+        It is decided in the order in which requests came. This page shows the answer as soon as it is there.
+      </p>
+    </div>
   );
 }
 

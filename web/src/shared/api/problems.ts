@@ -22,6 +22,11 @@ export class ApiError extends Error {
     return new ApiError("no_answer", 0, null, "no answer came", { cause });
   }
 
+  /** The server has the request, and has not come to it yet. */
+  static undecided(): ApiError {
+    return new ApiError("busy", 202, null, "queued");
+  }
+
   static of(response: Response, body: unknown): ApiError {
     const problem = isProblem(body) ? body : null;
     const code = problem?.code ?? (response.status >= 500 ? "busy" : "internal_error"); // a proxy's own page
@@ -60,6 +65,7 @@ const WORDS: Record<ApiError["code"], Said> = {
   wrong_state: { title: "That isn't possible any more", hint: "Things have changed since; look again." },
   show_cancelled: { title: "This has been cancelled", hint: "No seats are sold for it any more." },
   not_on_sale: { title: "Not on sale yet", hint: "Come back when the sale begins." },
+  dropped: { title: "This request was given up", hint: "Nothing was booked. Choose your seats again." },
   too_many_seats: { title: "That's more seats than one booking may have", hint: "Choose fewer." },
   idempotency_key_reused: { title: "That didn't work out", hint: "Choose your seats again." },
   invalid_request: { title: "Something in there isn't right", hint: "Look over what you entered." },

@@ -207,7 +207,7 @@ export interface paths {
         put?: never;
         /**
          * Book seats
-         * @description All or nothing: either `seats` by name, or the best `seat_count`. With `confirm: false` the seats are held until `expires_at`. Answers 409 with the FAILED booking where the seats can't be had.
+         * @description All or nothing: either `seats` by name, or the best `seat_count`. With `confirm: false` the seats are held until `expires_at`. Answers 409 with the FAILED booking where the seats can't be had. With `Prefer: respond-async`: 202 with a booking that is PENDING (`queued`) until it is decided, first come, first served.
          */
         post: operations["create_booking"];
         delete?: never;
@@ -269,7 +269,7 @@ export interface paths {
         };
         /**
          * Get a booking
-         * @description As it is now. For its owner, admins and services; to others there is no such booking.
+         * @description As it is now. For its owner, admins and services; to others there is no such booking. One that was queued is PENDING (`queued`) until it is decided.
          */
         get: operations["get_booking"];
         put?: never;
@@ -374,6 +374,98 @@ export interface paths {
         get: operations["export_bookings"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description The oldest first. `notice` says why one was switched off.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description It is told of what happens from now on: each event is POSTed to `url` as CloudEvents 1.0 JSON, signed as Standard Webhooks says, in order for each show, at least once. The answer shows `secret`, and nothing does later.
+         */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description All but its secret.
+         */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description Nothing more is sent to it. Its log goes, too.
+         */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook
+         * @description What is left out stays. With `active: true` it is switched on again, its notice is cleared, and what waits for it is due; what happened while it was off is not told.
+         */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/api/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a webhook's deliveries
+         * @description The log, newest first: each event once, with what came of the last attempt.
+         */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{webhook_id}/deliveries/{event_id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver an event
+         * @description Sends it once more, with the same id, whatever became of it before; the log tells what came of that. One that waits to be tried again is tried now.
+         */
+        post: operations["redeliver_event"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1761,13 +1853,77 @@ export interface components {
          * @description What went wrong, by a name that programs can rely on.
          * @enum {unknown}
          */
-        Code: "body_too_large" | "busy" | "forbidden" | "hold_expired" | "idempotency_key_reused" | "internal_error" | "invalid_request" | "method_not_allowed" | "not_enough_seats" | "not_found" | "not_on_sale" | "rate_limited" | "seats_taken" | "show_cancelled" | "too_many_seats" | "unauthenticated" | "unsupported_media_type" | "wrong_state";
+        Code: "body_too_large" | "busy" | "dropped" | "forbidden" | "hold_expired" | "idempotency_key_reused" | "internal_error" | "invalid_request" | "method_not_allowed" | "not_enough_seats" | "not_found" | "not_on_sale" | "rate_limited" | "seats_taken" | "show_cancelled" | "too_many_seats" | "unauthenticated" | "unsupported_media_type" | "wrong_state";
         /**
          * ConfirmBy
          * @description Who may confirm bookings: their owners too, or only a service, as when a payment must come first.
          * @enum {unknown}
          */
         ConfirmBy: "owner" | "service";
+        /**
+         * DeliveryStatus
+         * @description What became of a delivery.
+         * @enum {unknown}
+         */
+        DeliveryStatus: "delivered" | "failed" | "pending";
+        /**
+         * Delivery
+         * @description An event's way to a webhook: how often it was tried, and what came of the last attempt.
+         */
+        Delivery: {
+            /**
+             * @description The event's id, which is also the header `webhook-id`.
+             * @example 1-17
+             */
+            event_id: string;
+            /** @description The event's type. */
+            type: components["schemas"]["EventType"];
+            /**
+             * @description The show it is about.
+             * @example 1
+             */
+            show_id: number;
+            /** @description `pending`: still to come; `delivered`: answered with 2xx; `failed`: given up after a day. */
+            status: components["schemas"]["DeliveryStatus"];
+            /**
+             * @description How often it was sent.
+             * @example 1
+             */
+            attempts: number;
+            /**
+             * @description When it was queued.
+             * @example 2029-12-01T09:00:00.123456Z
+             */
+            created_at: string;
+            /**
+             * @description When it was last sent.
+             * @example 2029-12-01T09:00:00.523456Z
+             */
+            attempted_at: string | null;
+            /**
+             * @description When it was last answered with 2xx.
+             * @example 2029-12-01T09:00:00.523456Z
+             */
+            delivered_at: string | null;
+            /**
+             * @description The status of the last answer; null where there was none.
+             * @example 200
+             */
+            answer_status: number | null;
+            /**
+             * @description The beginning of the last answer.
+             * @example ok
+             */
+            answer: string | null;
+            /** @description What was wrong with the last attempt. */
+            error: string | null;
+        };
+        /**
+         * EventType
+         * @description What can be told.
+         * @enum {unknown}
+         */
+        EventType: "booking.cancelled" | "booking.confirmed" | "booking.expired" | "booking.failed" | "booking.held" | "show.cancelled" | "show.created" | "show.sold_out" | "show.updated";
         /**
          * FieldError
          * @description One thing wrong with one field of a request; `field` is a path such as `seats[2]`.
@@ -1946,6 +2102,26 @@ export interface components {
              */
             next_cursor: string | null;
         };
+        /** DeliveryList */
+        DeliveryList: {
+            /** @description This page. */
+            items: components["schemas"]["Delivery"][];
+            /**
+             * @description Pass it as `cursor` for the rest; null at the end.
+             * @example kq3v0cVb2JpZ2lu
+             */
+            next_cursor: string | null;
+        };
+        /** WebhookList */
+        WebhookList: {
+            /** @description This page. */
+            items: components["schemas"]["Webhook"][];
+            /**
+             * @description Pass it as `cursor` for the rest; null at the end.
+             * @example kq3v0cVb2JpZ2lu
+             */
+            next_cursor: string | null;
+        };
         /**
          * Problem
          * @description What went wrong (RFC 9457). `code` is for programs, `detail` for people.
@@ -2065,6 +2241,107 @@ export interface components {
             /** @description From front to back. */
             rows: components["schemas"]["Row"][];
         };
+        /**
+         * QueuedBookingStep
+         * @description That a booking waits, and since when.
+         */
+        QueuedBookingStep: {
+            /**
+             * @description PENDING.
+             * @example PENDING
+             * @enum {unknown}
+             */
+            status: "PENDING";
+            /**
+             * @description `queued`.
+             * @example queued
+             * @enum {unknown}
+             */
+            reason: "queued";
+            /**
+             * @description When.
+             * @example 2029-12-01T09:00:00.123456Z
+             */
+            at: string;
+        };
+        /**
+         * QueuedBooking
+         * @description A booking that was queued and is not decided. What is null is not known here: then only its id tells of it.
+         */
+        QueuedBooking: {
+            /**
+             * Format: uuid
+             * @description The booking's id.
+             * @example 00000000-0001-8a5d-9c3e-0b8f6d2a7e41
+             */
+            id: string;
+            /**
+             * @description The show it is for.
+             * @example 1
+             */
+            show_id: number;
+            /**
+             * @description Whose it is; null where only its id is known, and staff asks.
+             * @example u-17
+             */
+            user_id: string | null;
+            /**
+             * @description The name that came with it.
+             * @example Ada Lovelace
+             */
+            customer_name: string | null;
+            /**
+             * @description The address that came with it.
+             * @example ada@example.org
+             */
+            email: string | null;
+            /**
+             * @description Always PENDING: it has no seats yet, and may get none.
+             * @example PENDING
+             * @enum {unknown}
+             */
+            status: "PENDING";
+            /**
+             * @description Always `queued`.
+             * @example queued
+             * @enum {unknown}
+             */
+            reason: "queued";
+            /**
+             * @description The seats that were asked for, where that is known.
+             * @example [
+             *       "A-12",
+             *       "A-13"
+             *     ]
+             */
+            seats: string[];
+            /**
+             * @description How many seats were asked for, where that is known.
+             * @example 2
+             */
+            seat_count: number | null;
+            /**
+             * @description What the seats that were asked for cost, where that is known.
+             * @example 17800
+             */
+            amount_cents: number | null;
+            /**
+             * @description ISO 4217, where it is known.
+             * @example EUR
+             */
+            currency: string | null;
+            /**
+             * @description When it was queued, where that is known.
+             * @example 2029-12-01T09:00:00.123456Z
+             */
+            created_at: string | null;
+            /** @description Null: nothing is held yet. */
+            expires_at: null;
+            /** @description Null: it is not decided. */
+            settled_at: null;
+            /** @description That it was queued, where it is known when. */
+            history: components["schemas"]["QueuedBookingStep"][];
+        };
         /** Ready */
         Ready: {
             /**
@@ -2083,7 +2360,7 @@ export interface components {
          * @description Why a booking FAILED or was CANCELLED.
          * @enum {unknown}
          */
-        Reason: "cancelled_by_admin" | "cancelled_by_customer" | "hold_expired" | "not_enough_seats" | "released" | "seats_taken" | "show_cancelled";
+        Reason: "cancelled_by_admin" | "cancelled_by_customer" | "dropped" | "forbidden" | "hold_expired" | "not_enough_seats" | "not_on_sale" | "released" | "seats_taken" | "show_cancelled" | "too_many_seats";
         /** ReasonCount */
         ReasonCount: {
             /** @description Why they ended. */
@@ -2587,6 +2864,118 @@ export interface components {
             at: string;
         };
         /**
+         * NewWebhook
+         * @description A webhook to be made. `url` is enough: it is told of everything, and a secret is made.
+         */
+        NewWebhook: {
+            /**
+             * @description Where events are sent: an address of the public internet.
+             * @example https://example.org/hooks
+             */
+            url: string;
+            /**
+             * @description Only events of these types; of every type if empty.
+             * @default []
+             * @example [
+             *       "booking.confirmed",
+             *       "booking.cancelled"
+             *     ]
+             */
+            types?: components["schemas"]["EventType"][];
+            /**
+             * @description What it is for.
+             * @default null
+             * @example The box office's ledger
+             */
+            description?: string | null;
+            /**
+             * @description `whsec_` and the Base64 of 24 to 64 bytes; made if left out.
+             * @default null
+             */
+            secret?: string | null;
+        };
+        /**
+         * WebhookChange
+         * @description What changes of a webhook; what is left out stays.
+         */
+        WebhookChange: {
+            /**
+             * @description Where events are sent: an address of the public internet.
+             * @example https://example.org/hooks
+             */
+            url?: string;
+            /**
+             * @description Only events of these types; of every type if empty.
+             * @example [
+             *       "booking.confirmed",
+             *       "booking.cancelled"
+             *     ]
+             */
+            types?: components["schemas"]["EventType"][];
+            /**
+             * @description What it is for.
+             * @example The ledger
+             */
+            description?: string | null;
+            /**
+             * @description True: switch it on, and forget its failures. False: switch it off.
+             * @example true
+             */
+            active?: boolean;
+            /**
+             * @description Signs from the next attempt on.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=
+             */
+            secret?: string;
+        };
+        /**
+         * Webhook
+         * @description A webhook. `types` empty: it is told of everything. `secret` is shown once, when it is made or changed.
+         */
+        Webhook: {
+            /**
+             * @description The webhook's id.
+             * @example 1
+             */
+            id: number;
+            /**
+             * @description Where events are sent.
+             * @example https://example.org/hooks
+             */
+            url: string;
+            /**
+             * @description Only events of these types are sent; of every type if empty.
+             * @example [
+             *       "booking.confirmed"
+             *     ]
+             */
+            types: components["schemas"]["EventType"][];
+            /**
+             * @description What it is for.
+             * @example The ledger
+             */
+            description: string | null;
+            /**
+             * @description Whether events are queued and sent.
+             * @example true
+             */
+            active: boolean;
+            /** @description Why it was switched off, if it was not an admin. */
+            notice: string | null;
+            /** @description Since when nothing was delivered; null where the last attempt worked. */
+            failing_since: string | null;
+            /**
+             * @description When it was made.
+             * @example 2029-12-01T09:00:00.123456Z
+             */
+            created_at: string;
+            /**
+             * @description What its requests are signed with (Standard Webhooks). Only in the answer that it was made or changed by.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=
+             */
+            secret?: string;
+        };
+        /**
          * ClassicError
          * @description What went wrong, in plain words that name the field, the seats or the thing.
          */
@@ -2666,6 +3055,8 @@ export interface components {
         "X-Request-Id": string;
         /** @description Where the new thing is. */
         Location: string;
+        /** @description The preference that was followed. */
+        "Preference-Applied": "respond-async";
         /** @description Send it back as If-None-Match. */
         ETag: string;
         /** @description Seconds after which to ask again. */
@@ -4228,6 +4619,8 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 printable ASCII characters of your own. The same key, user and show again: the first answer's status, the booking as it is now, and the header `Idempotency-Replayed: true`. */
                 "Idempotency-Key"?: string;
+                /** @description `respond-async`: don't wait for the decision. Other preferences are ignored. */
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
@@ -4249,6 +4642,19 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Booking"];
+                };
+            };
+            /** @description With `Prefer: respond-async`: the request is safe, and will be decided in its turn. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedBooking"];
                 };
             };
             /** @description `invalid_request`: the request is not valid */
@@ -4311,7 +4717,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
+            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4322,7 +4728,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
+                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
                     };
                 };
             };
@@ -4552,6 +4958,8 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 printable ASCII characters of your own. The same key, user and show again: the first answer's status, the booking as it is now, and the header `Idempotency-Replayed: true`. */
                 "Idempotency-Key"?: string;
+                /** @description `respond-async`: don't wait for the decision. Other preferences are ignored. */
+                Prefer?: string;
             };
             path: {
                 show_id: string;
@@ -4575,6 +4983,19 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Booking"];
+                };
+            };
+            /** @description With `Prefer: respond-async`: the request is safe, and will be decided in its turn. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedBooking"];
                 };
             };
             /** @description `invalid_request`: the request is not valid */
@@ -4637,7 +5058,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
+            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4648,7 +5069,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
+                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
                     };
                 };
             };
@@ -4889,7 +5310,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Booking"];
+                    "application/json": components["schemas"]["Booking"] | components["schemas"]["QueuedBooking"];
                 };
             };
             /** @description `unauthenticated`: nobody is signed in */
@@ -5454,6 +5875,812 @@ export interface operations {
                         /** @enum {unknown} */
                         code?: "invalid_request";
                     };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 200. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `body_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `body_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 413;
+                        /** @enum {unknown} */
+                        code?: "body_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 415;
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Only those of this status. */
+                status?: components["schemas"]["DeliveryStatus"] | null;
+                /** @description At most so many, 1 to 200. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryList"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
+                    };
+                };
+            };
+            /** @description `not_found`: not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 404;
+                        /** @enum {unknown} */
+                        code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    redeliver_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
                 };
             };
             /** @description `unauthenticated`: nobody is signed in */
