@@ -19,7 +19,7 @@ from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.queueing import DeadLetter
 from tests.rabbit import RabbitServer, free_ports
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]  # a broker takes its time to start
 
 CONNECTED_SECONDS_MAX = 90
 
