@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,13 +19,14 @@ from urllib.parse import urlsplit
 import aio_pika
 import asyncpg
 import pytest
+from aio_pika.exceptions import AMQPError
 
 from rowlock.brokers.booking_queues import DEAD_QUEUE, QUEUES, queue_name
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres import migrate
 from rowlock.postgres.embedded import EmbeddedPostgres
 from rowlock.postgres.pool import Database
-from tests.rabbit import RabbitServer
+from tests.rabbit import START_SECONDS_MAX, RabbitServer
 from tests.rabbit import missing as rabbit_missing
 from tests.redis_server import RedisServer, running_redis
 
@@ -155,11 +157,19 @@ def rabbit_server(short_dir: Path) -> Iterator[RabbitServer]:
 @pytest.fixture
 async def rabbit(rabbit_server: RabbitServer) -> RabbitServer:
     """The running RabbitMQ, with nothing in its queues."""
-    connection = await aio_pika.connect(rabbit_server.url, timeout=30)
-    async with connection, connection.channel() as channel:
-        for name in [queue_name(number) for number in range(QUEUES)] + [DEAD_QUEUE]:
-            await channel.queue_delete(name)
-    return rabbit_server
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while True:
+        try:
+            connection = await aio_pika.connect(rabbit_server.url, timeout=30)
+            async with connection, connection.channel() as channel:
+                for name in [queue_name(number) for number in range(QUEUES)] + [DEAD_QUEUE]:
+                    await channel.queue_delete(name)
+        except AMQPError:  # started again a moment ago, it takes connections before its queues are up
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+        else:
+            return rabbit_server
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from rowlock.workers.table_consumer import TableConsumer
 from tests.http.api import ADA, ADMIN, BOB, SERVICE, build, new_show, problem, running
 from tests.rabbit import RabbitServer
 
+pytestmark = pytest.mark.timeout(600)  # a broker takes its time to start
+
 ASYNC = {"Prefer": "respond-async"}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError
 
 from rowlock.brokers import booking_queues as queues
 from rowlock.brokers.rabbitmq import ANSWER_SECONDS_MAX, BrokerDown, RabbitMQ, Refused
@@ -81,16 +82,22 @@ class BrokerQueue:
     async def dead_letters(
         self, limit: int
     ) -> AsyncIterator[list[tuple[DeadLetter, AbstractIncomingMessage]]]:
-        """Dead letters, the oldest first, taken out of the queue; those that are not acknowledged go back at the end."""
-        async with self.broker.channel() as channel:
-            queue = await queues.declare_dead(channel)
-            taken: list[tuple[DeadLetter, AbstractIncomingMessage]] = []
-            while len(taken) < limit:
-                message = await queue.get(fail=False, timeout=ANSWER_SECONDS_MAX)
-                if message is None:
-                    break
-                taken.append((_letter(message), message))
-            yield taken
+        """Dead letters, the oldest first, taken out of the queue; those that are not acknowledged go back at the end.
+
+        Raises `BrokerDown`, also where that happens to an acknowledgement.
+        """
+        try:
+            async with self.broker.channel() as channel:
+                queue = await queues.declare_dead(channel)
+                taken: list[tuple[DeadLetter, AbstractIncomingMessage]] = []
+                while len(taken) < limit:
+                    message = await queue.get(fail=False, timeout=ANSWER_SECONDS_MAX)
+                    if message is None:
+                        break
+                    taken.append((_letter(message), message))
+                yield taken
+        except AMQPError as error:
+            raise BrokerDown(f"RabbitMQ: {type(error).__name__}") from error
 
 
 def _count(queue: Any) -> int:
