@@ -163,7 +163,10 @@ async def _answer(scope: Scope, file: File, cache_control: str, headers: Mapping
         encoding = _encoding(scope)
     etag = f'"{file.etag}{"" if encoding is None else "-" + encoding}"'
     if matches(asks_for_other_than(scope), etag):
-        return not_modified(etag, cache_control)
+        # A browser takes a 304's headers over the ones it kept: it must have the policy, or the page gets another's.
+        answer = not_modified(etag, cache_control)
+        answer.headers.update(headers)
+        return answer
     content = file.content if encoding is None else await file.encoded(encoding)
     said = {"ETag": etag, "Cache-Control": cache_control, **headers}
     if encoding is not None:
