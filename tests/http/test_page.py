@@ -46,6 +46,7 @@ async def test_each_view_is_the_page(path: str) -> None:
         assert answer.headers["Cache-Control"] == "no-cache"
         again = await client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["Content-Security-Policy"] == POLICY, "the browser would take the API's over"
 
 
 async def test_the_page_may_do_only_what_it_needs() -> None:

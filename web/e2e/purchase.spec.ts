@@ -44,12 +44,12 @@ test("a purchase, from what is on to the ticket", async ({ page, house }) => {
   expect(booking).toMatchObject({ status: "CONFIRMED", seats: ["A-6", "A-7"], customer_name: "Maya" });
 
   await page.getByRole("link", { name: "My bookings" }).first().click();
-  await expect(page.locator("[data-status=CONFIRMED]")).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name: "My bookings" })).toBeFocused();
   await page.getByRole("link", { name: show.name }).click();
   await page.getByRole("button", { name: "Cancel this booking" }).click();
   await page.getByRole("button", { name: "Give 2 seats back" }).click();
   await expect(page.getByRole("article").locator("[data-status=CANCELLED]")).toBeVisible();
-  await expect(page.getByText("You cancelled this booking")).toBeVisible();
+  await expect(page.getByText(/cancelled this booking/)).toBeVisible();
 });
 
 test("the best seats together, of a category, and given back", async ({ page, house }) => {

@@ -32,6 +32,8 @@ export interface Session {
 }
 
 const SessionContext = createContext<Session | null>(null);
+/** Queries whose answers are the same for everybody. */
+const PUBLIC = new Set(["shows", "show", "layout"]);
 const DEMO_KEY = "rowlock.demo-visitor";
 
 function storedVisitor(): Visitor | null {
@@ -55,7 +57,11 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const [demoVisitor, setDemoVisitor] = useState(storedVisitor);
 
   const mode = data?.source === "demo" ? "demo" : "token";
-  const afterChange = useCallback(() => queries.resetQueries(), [queries]);
+  // What everybody sees stays, and with it the page that one signed in on.
+  const afterChange = useCallback(
+    () => queries.resetQueries({ predicate: ({ queryKey }) => !PUBLIC.has(String(queryKey[0])) }),
+    [queries],
+  );
 
   const enter = useCallback(
     async (given: string, role: Role = "customer") => {

@@ -293,7 +293,8 @@ export function seatsIn(hall: Hall, box: Box): number[] {
 export function neighbour(hall: Hall, seat: number, direction: "left" | "right" | "up" | "down"): number {
   const row = hall.rows[hall.rowOf[seat] ?? 0];
   if (!row) return seat;
-  if (direction === "left" || direction === "right") {
+  const sideways = direction === "left" || direction === "right";
+  if (sideways) {
     const next = seat + (direction === "left" ? -1 : 1);
     if (next >= row.first && next < row.first + row.count) return next;
   }
@@ -314,8 +315,9 @@ export function neighbour(hall: Hall, seat: number, direction: "left" | "right" 
             : direction === "left"
               ? [-dx, dy]
               : [dx, dy];
-      // Sideways only to what stands beside; up and down only to what lies clearly that way.
-      if (ahead < PITCH / 3 || (Math.abs(aside) > ahead * 1.2 && Math.abs(aside) > PITCH)) continue;
+      // Sideways only to what stands in line, as in the next block; up and down only to what lies clearly that way.
+      if (ahead < PITCH / 3 || Math.abs(aside) > (sideways ? ROW_PITCH / 2 : Math.max(PITCH, ahead * 1.2)))
+        continue;
       const distance = ahead + Math.abs(aside) * 2.5;
       if (distance < best) {
         best = distance;

@@ -77,13 +77,18 @@ export function SeatMap(props: SeatMapProps) {
       if (!palette.current) throw new Error("no palette");
       return { hall, palette: palette.current, look, scale };
     };
-    const made = new MapView(hall, tilesHost, { hall, front, painter }, (camera) => {
+    const moved = (camera: Camera) => {
       placeCursor(cursor.current, hall, camera);
       placePills(pills.current, hall, camera, made.size.width);
       element.dataset.scale = camera.scale.toFixed(4);
-      element.dataset.x = camera.x.toFixed(2);
-      element.dataset.y = camera.y.toFixed(2);
-    });
+    };
+    let drawnBefore = 0;
+    const drawn = (seats: number) => {
+      if (seats === drawnBefore) return;
+      drawnBefore = seats;
+      element.dataset.drawn = String(seats);
+    };
+    const made: MapView = new MapView(hall, tilesHost, { hall, front, painter }, moved, drawn);
     made.waiting = !statuses.known;
     view.current = made;
     const resized = new ResizeObserver(([entry]) => {
@@ -251,10 +256,10 @@ export function SeatMap(props: SeatMapProps) {
           <div
             // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
             key={number}
-            className="absolute top-0 left-0 hidden flex-col items-center gap-1 rounded-md border border-line bg-raised px-2.5 py-1 text-xs shadow-float"
+            className="absolute top-0 left-0 hidden flex-col items-center rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float sm:gap-1 sm:px-2.5 sm:py-1"
           >
             <span className="title text-sm leading-tight font-[560] whitespace-nowrap">{section.name}</span>
-            <span data-bar className="block h-1 w-14 overflow-hidden rounded-full bg-line">
+            <span data-bar className="hidden h-1 w-14 sm:block overflow-hidden rounded-full bg-line">
               <span className="block h-full origin-left bg-ink" />
             </span>
             <span data-count className="tabular whitespace-nowrap text-soft" />
@@ -421,7 +426,9 @@ function placePills(container: HTMLDivElement | null, hall: Hall, camera: Camera
     const pill = container.children[number] as HTMLElement | undefined;
     if (!pill) return;
     // A name as wide as its section would hide it.
-    const shown = far && (section.maxX - section.minX) * camera.scale > 90 && width > 0;
+    const roomy =
+      (section.maxX - section.minX) * camera.scale > 90 && (section.maxY - section.minY) * camera.scale > 64;
+    const shown = far && roomy && width > 0;
     pill.style.display = shown ? "flex" : "none";
     if (!shown) return;
     const x = ((section.minX + section.maxX) / 2) * camera.scale + camera.x;

@@ -19,16 +19,16 @@ import {
   SHAPES_FROM_PX,
 } from "./paint";
 
-const TILE = 512;
+const TILE = 256;
 /** Layers beyond these scales of the camera are drawn anew even while one is still zooming: they'd be too blurred. */
 const STRETCHED_MAX = 2.2;
-/** Tiles kept of a layer: some three screens of a large window, 60 MB at most on an ordinary one. */
-const TILES_MAX = 60;
+/** Tiles kept of a layer: some three screens of a large window, 50 MB at most on an ordinary one. */
+const TILES_MAX = 200;
 /** What is drawn in a frame: so much time, and so many seats, since what is drawn here is painted a little later. */
-const DRAWING_MS = 3;
+const DRAWING_MS = 2.5;
 /** How many seats go by between two looks at the clock. */
 const SLICE = 60;
-const SEATS_A_FRAME = { specks: 2_500, shapes: 400, numbers: 220 };
+const SEATS_A_FRAME = { specks: 1_500, shapes: 300, numbers: 150 };
 /** A seat's ring reaches a little beyond its square. */
 const REACH = PITCH / 2 - 0.5;
 
@@ -121,10 +121,14 @@ export class Tiles {
           : SEATS_A_FRAME.numbers;
     const until = performance.now() + DRAWING_MS;
     for (const tile of this.wanted(layer, camera, size)) {
+      if (tile.done) continue;
       while (!tile.done) {
         left -= this.draw(tile, layer, Math.min(left, SLICE));
-        if (left <= 0 || performance.now() > until) return true;
+        if (!tile.done && (left <= 0 || performance.now() > until)) return true;
       }
+      // Shown when it is whole, and one a frame: each time the browser is shown a canvas, it copies all of it.
+      layer.element.append(tile.canvas);
+      return true;
     }
     this.previous?.element.remove();
     this.previous = null;
@@ -206,7 +210,6 @@ export class Tiles {
     const rows = this.options.hall.rows.flatMap((candidate, index) =>
       overlaps(candidate, around) ? [index] : [],
     );
-    layer.element.append(canvas);
     return { canvas, context, world, rows, row: 0, seat: 0, begun: false, done: false, used: this.clock };
   }
 

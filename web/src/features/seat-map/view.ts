@@ -27,6 +27,8 @@ export class MapView {
     host: HTMLElement,
     options: TilesOptions,
     private readonly onMove: (camera: Camera) => void,
+    /** How many seats have been drawn so far. */
+    private readonly onDrawn: (seats: number) => void,
   ) {
     this.tiles = new Tiles(host, options);
   }
@@ -90,6 +92,7 @@ export class MapView {
   /** Seats look different now. */
   touch(seats: Iterable<number>): void {
     this.tiles.touch(seats);
+    this.onDrawn(this.tiles.drawn);
   }
 
   /** Everything looks different now: the theme has changed, or what is marked. */
@@ -151,5 +154,6 @@ export class MapView {
       this.onMove(this.camera);
     }
     if ((!this.waiting && this.tiles.work(this.camera, this.size)) || this.glide) this.schedule();
+    this.onDrawn(this.tiles.drawn);
   };
 }
