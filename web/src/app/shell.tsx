@@ -46,7 +46,7 @@ function Header() {
   return (
     <header className="border-b border-line bg-paper">
       <div className="mx-auto flex h-14 max-w-[100rem] items-center gap-1 px-4 sm:gap-2 sm:px-6">
-        <Link to="/" className="title mr-auto text-lg font-[560] tracking-tight">
+        <Link to="/" className="title mr-auto shrink-0 text-lg whitespace-nowrap font-[560] tracking-tight">
           Rowlock
         </Link>
         <nav aria-label="Pages" className="flex items-center">
@@ -67,7 +67,7 @@ function HeaderLink({ to, label, short }: { to: string; label: string; short?: s
       to={to}
       end={to === "/"}
       className={({ isActive }) =>
-        `inline-flex min-h-11 items-center px-2 text-sm font-[520] sm:px-3 ${
+        `inline-flex min-h-11 items-center px-2 text-sm whitespace-nowrap font-[520] sm:px-3 ${
           isActive
             ? "text-ink underline decoration-accent decoration-2 underline-offset-8"
             : "text-soft hover:text-ink"
@@ -120,7 +120,7 @@ function VisitorButton() {
       <Button
         size="small"
         tone="plain"
-        className="max-w-28 min-h-9 sm:max-w-56"
+        className="min-h-9 max-w-20 min-w-0 sm:max-w-56"
         disabled={loading}
         onClick={() => setOpen(true)}
       >

@@ -316,9 +316,9 @@ export function neighbour(hall: Hall, seat: number, direction: "left" | "right" 
               ? [-dx, dy]
               : [dx, dy];
       // Sideways only to what stands in line, as in the next block; up and down only to what lies clearly that way.
-      if (ahead < PITCH / 3 || Math.abs(aside) > (sideways ? ROW_PITCH / 2 : Math.max(PITCH, ahead * 1.2)))
+      if (ahead < PITCH / 3 || Math.abs(aside) > (sideways ? ROW_PITCH / 4 : Math.max(PITCH, ahead * 1.2)))
         continue;
-      const distance = ahead + Math.abs(aside) * 2.5;
+      const distance = ahead * (sideways ? 1 : 3) + Math.abs(aside) * 2; // the next row before a straighter line
       if (distance < best) {
         best = distance;
         found = candidate;

@@ -23,7 +23,7 @@ export function SeatList(props: SeatListProps) {
   const { hall } = props;
   useEachChange(props.statuses);
   return (
-    <div className="flex h-full flex-col overflow-y-auto bg-paper px-4 py-4 sm:px-6">
+    <div className="flex h-full flex-col overflow-y-auto bg-paper px-4 pt-16 pb-4 sm:px-6">
       {hall.sections.map((_, number) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
         <Section key={number} {...props} number={number} open={hall.sections.length === 1} />
