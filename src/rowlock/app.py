@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from litestar import Litestar
 
@@ -134,10 +135,12 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
         return False
 
     async def look_after_maps() -> bool:
-        await context.maps.check()
-        await context.maps.share()
-        context.live.forget()
-        context.maps.drop_idle()
+        try:
+            await context.maps.check()
+            await context.maps.share()
+        finally:
+            context.live.forget()
+            context.maps.drop_idle()
         return False
 
     loops = [Loop("gauges", measure, GAUGE_SECONDS), Loop("maps", look_after_maps, CHECK_SECONDS)]
@@ -149,8 +152,9 @@ def _loops(context: Context, settings: Settings) -> list[Loop]:
 @asynccontextmanager
 async def _running(loops: list[Loop]) -> AsyncIterator[None]:
     """Loops, running; stopped at the end."""
-    async with AsyncExitStack() as stack:
-        for loop in loops:
-            loop.start()
-            stack.push_async_callback(loop.stop)
+    for loop in loops:
+        loop.start()
+    try:
         yield
+    finally:
+        await asyncio.gather(*(loop.stop() for loop in loops))
