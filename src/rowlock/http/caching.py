@@ -230,18 +230,22 @@ class Lists:
 
     def _weigh(self, query: Hashable, task: asyncio.Task[bytes]) -> None:
         """Keep what was read as far as there is room, at the cost of the oldest; a failure is not kept."""
-        if task.cancelled() or task.exception() is not None:
+        if not _is_read(task):
             entry = self._entries.get(query)
             if entry is not None and entry[1] is task:
                 del self._entries[query]
             return
-        read = {each: len(kept[1].result()) for each, kept in self._entries.items() if kept[1].done()}
+        read = {each: len(kept[1].result()) for each, kept in self._entries.items() if _is_read(kept[1])}
         size = sum(read.values())
         for each, weight in read.items():  # the order is that of their ages
             if size <= self._bytes_max:
                 break
             del self._entries[each]
             size -= weight
+
+
+def _is_read(task: asyncio.Task[bytes]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 def _lapsed(entry: tuple[float, asyncio.Task[bytes]], now: float) -> bool:

@@ -59,6 +59,15 @@ class Plans:
         # One caller that gives up must not take the reading away from the others.
         return await asyncio.shield(loading)
 
+    @staticmethod
+    async def read(database: asyncpg.Pool | asyncpg.Connection, show_id: int) -> Plan | None:
+        """Read a plan, for whoever has a connection of their own and can't wait for one of the pool's."""
+        row = await database.fetchrow(SQL.plan, show_id)
+        if row is None:
+            return None
+        categories = msgspec.json.decode(row["categories"], type=list[Category])
+        return Plan(compile_layout(decode_spec(row["layout"]), categories), row["currency"])
+
     def remember(self, show_id: int, plan: Plan) -> None:
         """Keep a plan, and forget the ones least recently used where there are too many."""
         if show_id not in self._known:
@@ -77,12 +86,8 @@ class Plans:
     async def _load(self, show_id: int) -> Plan | None:
         this = asyncio.current_task()
         try:
-            row = await self._pool.fetchrow(SQL.plan, show_id)
-            if row is None:
-                return None
-            categories = msgspec.json.decode(row["categories"], type=list[Category])
-            plan = Plan(compile_layout(decode_spec(row["layout"]), categories), row["currency"])
-            if self._loading.get(show_id) is this:
+            plan = await self.read(self._pool, show_id)
+            if plan is not None and self._loading.get(show_id) is this:
                 self.remember(show_id, plan)
             return plan
         finally:
