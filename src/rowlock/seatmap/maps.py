@@ -161,6 +161,10 @@ def _fits(change: Change, seats: int) -> bool:
     )
 
 
+def _short_name(history: str) -> str:
+    return blake2b(f"{__version__} {history}".encode(), digest_size=4).hexdigest()
+
+
 class Maps:
     """The maps of the shows that this process is asked about."""
 
@@ -383,14 +387,16 @@ class Maps:
         """Take note of the lineage that the database has now."""
         if lineage == self._lineage:
             return
-        if self._lineage:
-            log.warning("database_set_back", before=self._lineage, now=lineage)
-        self._lineage = lineage
-        self._begin_anew(lineage)
+        before, self._lineage = self._lineage, lineage
+        if before:
+            log.warning("database_set_back", before=before, now=lineage)
+            self._begin_anew(lineage)
+        else:
+            self.history = _short_name(lineage)
 
     def _begin_anew(self, history: str) -> None:
         """Drop all that is known; a map that is being read for the first time is known by nobody yet."""
-        self.history = blake2b(f"{__version__} {history}".encode(), digest_size=4).hexdigest()
+        self.history = _short_name(history)
         for show_id, seat_map in list(self._maps.items()):
             if seat_map.version >= 0:
                 self._lost[show_id] = max(seat_map.version, seat_map.lost)
