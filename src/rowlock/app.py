@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from litestar import Litestar
@@ -206,10 +206,12 @@ def _housekeeping(context: Context) -> list[Worker]:
         return False
 
     async def look_after_maps() -> bool:
-        await context.maps.check()
-        await context.maps.share()
-        context.live.forget()
-        context.maps.drop_idle()
+        try:
+            await context.maps.check()
+            await context.maps.share()
+        finally:
+            context.live.forget()
+            context.maps.drop_idle()
         return False
 
     async def measure_queue() -> bool:
@@ -228,12 +230,9 @@ def _housekeeping(context: Context) -> list[Worker]:
 @asynccontextmanager
 async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
     """Workers, running; all of them are stopped at the end, at the same time."""
-    async with AsyncExitStack() as stack:
-
-        async def stop() -> None:
-            await asyncio.gather(*(worker.stop() for worker in workers))
-
-        stack.push_async_callback(stop)
-        for worker in workers:
-            worker.start()
+    for worker in workers:
+        worker.start()
+    try:
         yield
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))

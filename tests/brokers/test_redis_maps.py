@@ -311,3 +311,22 @@ async def test_a_show_that_is_not_there(here: Context, redis_server: RedisServer
     with redis_server.client as client:
         client.set(f"{link_of(here).prefix}map-claim:4712", "", px=60_000)
     assert await here.maps.get(4712) is None
+
+
+async def test_a_frozen_redis_is_waited_for_once(
+    here: Context, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A show that nobody has looked at yet would be sold by count only after Redis has been asked over and over."""
+    monkeypatch.setattr(
+        redis_maps, "GET_SECONDS_MAX", 0.05
+    )  # every other patience is SECONDS_MAX / 2 or more
+    monkeypatch.setattr(shared, "WAIT_SECONDS_MAX", SECONDS_MAX)
+    show = await make_show(here, 50)
+    await hearing(redis_server, here)
+    redis_server.freeze()
+    try:
+        began = perf_counter()
+        assert await shown(here.maps, show) == await committed(here, show)
+        assert perf_counter() - began < SECONDS_MAX / 2
+    finally:
+        redis_server.thaw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +18,7 @@ from rowlock.http.caching import Lists, coding_for, has_already
 from rowlock.http.live import STREAMS_MAX, end_streams
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.seatmap.encoded import Bodies, Coding, Letters, Reading, SeatList, Source, compress
+from rowlock.seatmap.maps import SQL
 from tests.http.api import ADA, ADMIN, build, new_booking, new_show, problem, running
 
 if sys.version_info >= (3, 14):
@@ -399,11 +401,67 @@ async def test_nobody_begins_to_watch_when_the_server_is_full_or_ends(dsn: str) 
     app = build(dsn)
     async with running(app) as client:
         await new_show(client)
-        app.state.streams.count = STREAMS_MAX
-        full = await client.get("/api/shows/1/live")
-        assert problem(full, 503, "busy")["retry_after"] == 1
-        assert full.headers["Retry-After"] == "1"
-        app.state.streams.count = 0
-        end_streams(app)
-        problem(await client.get("/api/shows/1/live"), 503, "busy")
+        for full in (True, False):
+            app.state.streams.count = STREAMS_MAX if full else 0
+            if not full:
+                end_streams(app)
+            answer = await client.get("/api/shows/1/live")  # not 503: an EventSource would never come back
+            assert answer.status_code == 200
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            assert re.fullmatch(r"retry: [1-5]\d{3}\n", answer.text)
+            assert (await client.head("/api/shows/1/live")).status_code == 200
+        assert app.state.context.live._hubs == {}
         assert (await client.get("/api/shows/1/availability")).status_code == 200
+
+
+async def test_lists_are_bounded_by_their_bytes() -> None:
+    """Whoever asks for one long list after another, in other words each time, would fill the memory."""
+    lists = Lists(bytes_max=1_000, seconds=0.05)
+
+    async def load() -> bytes:
+        return b"x" * 300
+
+    for n in range(10):
+        assert len(await lists.get(n, load)) == 300
+    assert len(lists) == 3
+    assert len(await Lists(bytes_max=100).get("huge", load)) == 300
+    await asyncio.sleep(0.06)
+    await lists.get("another", load)
+    assert len(lists) == 1, "what has lapsed is not kept"
+
+
+async def test_a_slow_list_is_read_once() -> None:
+    """Where the database is slow, each second would begin the same reading once more."""
+    lists = Lists(seconds=0.01)
+    go = asyncio.Event()
+    begun = 0
+
+    async def load() -> bytes:
+        nonlocal begun
+        begun += 1
+        await go.wait()
+        return b"x"
+
+    asking = []
+    for _ in range(3):
+        asking.append(asyncio.create_task(lists.get("a", load)))
+        await asyncio.sleep(0.02)
+    go.set()
+    assert await asyncio.gather(*asking) == [b"x"] * 3
+    assert begun == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_database_that_was_set_back_has_other_tags(client: httpx.AsyncClient, kind: str) -> None:
+    """A browser would be told that it has the seats already which another history had under the same version."""
+    show = await new_show(client, total_seats=20)
+    path = f"/api/shows/{show['id']}/{kind}"
+    app: Any = client._transport.app  # type: ignore[attr-defined]
+    before = await client.get(path)
+    maps, (row,) = app.state.context.maps, await app.state.context.pool.fetch(SQL.standing, [])
+    maps._belong_to("another")
+    maps._lineage = row["lineage"]
+    after = await client.get(path, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert after.headers["ETag"] != before.headers["ETag"]
+    assert after.headers["Cache-Control"] == "no-cache"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ async def test_a_reader_who_goes_is_gone(dsn: str, stalled: bool) -> None:
         async def send(message: dict[str, Any]) -> None:
             if message.get("body"):
                 bodies.append(message["body"])
+            if len(bodies) == 2:
                 sent.set()
                 if stalled:
                     await asyncio.Event().wait()
@@ -70,7 +72,8 @@ async def test_a_reader_who_goes_is_gone(dsn: str, stalled: bool) -> None:
         asked: list[bool] = []
         reading = asyncio.create_task(app(scope("/api/shows/1/live"), receive, send))
         await asyncio.wait_for(sent.wait(), 5)
-        assert bodies[0].startswith(b"event: snapshot\nid: 0\n")
+        assert re.fullmatch(rb"retry: [1-5]\d{3}\n", bodies[0])
+        assert bodies[1].startswith(b"event: snapshot\nid: 0\n")
         assert app.state.streams.count == 1
         assert LIVE_READERS._value.get() == before + 1
         await new_booking(client, 1, seats=["1"])  # a stuck reader holds up nobody
@@ -78,3 +81,14 @@ async def test_a_reader_who_goes_is_gone(dsn: str, stalled: bool) -> None:
         await asyncio.wait_for(reading, 5)
         assert app.state.streams.count == 0
         assert LIVE_READERS._value.get() == before
+
+
+async def test_who_only_asks_for_headers_keeps_no_map(dsn: str) -> None:
+    """A monitor that asks for each show would fill the memory with maps that nobody reads."""
+    app: Any = build(dsn)
+    async with running(app) as client:
+        await new_show(client)
+        assert (await client.head("/api/shows/1/live")).status_code == 200
+        context = app.state.context
+        assert context.live._hubs == {}
+        assert not context.maps.known(1).in_use

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given
@@ -272,3 +273,56 @@ async def test_stopping_is_clean(dsn: str) -> None:
     left = [task for task in asyncio.all_tasks() if "feed" in task.get_name()]
     assert not left
     gc.collect()
+
+
+@pytest.mark.parametrize("failure", [asyncio.CancelledError, OSError])
+async def test_what_could_not_be_told_is_told_later(
+    monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+) -> None:
+    """One connection that breaks would leave the other processes behind, or end the telling for good."""
+    monkeypatch.setattr(feeds, "RESEND_SECONDS", 0.01)
+    told: list[int] = []
+
+    class Breaking:
+        failed = 0
+
+        async def execute(self, _query: str, _channel: str, payloads: list[str]) -> None:
+            if self.failed < 3:
+                self.failed += 1
+                raise failure
+            for payload in payloads:
+                message = decode(payload)
+                assert message is not None
+                told.extend(change.version for change in message.changes)
+
+    pool = Breaking()
+    feed = PostgresFeed(Database("postgresql://127.0.0.1:1/none"), pool, Maps(pool))
+    await feed.start()
+    for version in range(5):
+        feed.publish([Change(1, version, 0, (0,), "B")])
+        await asyncio.sleep(0.005)
+
+    async def all_told() -> bool:
+        return told == [0, 1, 2, 3, 4]
+
+    await until(all_told, 10)
+    await feed.stop()
+
+
+async def test_a_check_that_fails_does_not_end_listening(
+    context: Context, other: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One show that can't be read would make a process deaf for all."""
+
+    async def fails(_maps: Maps) -> int:
+        raise asyncpg.DataCorruptedError
+
+    show = await make_show(context, 10)
+    await listening(context, 2)
+    await shown(other.maps, show)
+    monkeypatch.setattr(Maps, "check", fails)
+    assert len(await context.pool.fetch(KILL)) == 2
+    await asyncio.sleep(0.3)
+    await listening(context, 2)
+    await try_book(context, show, ["1"])
+    await until_shown(other, show, 10)

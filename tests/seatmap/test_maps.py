@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowlock.domain.outcomes import Outcome
-from rowlock.operations.context import Context
+from rowlock.operations.context import Context, open_context
 from rowlock.postgres.pool import Database, create_pool
 from rowlock.seatmap import maps as seatmap
 from rowlock.seatmap.changes import Change
@@ -95,7 +95,14 @@ def test_changes_before_the_first_reading_wait(steps: list[dict[int, str]], data
 
 
 @pytest.mark.parametrize(
-    "junk", [Change(7, 2, 0, (SEATS,), "B"), Change(7, 2, 0, (-1,), "B"), Change(7, 2, 0, (0, 1), "B")]
+    "junk",
+    [
+        Change(7, 2, 0, (SEATS,), "B"),
+        Change(7, 2, 0, (-1,), "B"),
+        Change(7, 2, 0, (0, 1), "B"),
+        Change(7, 2, 0, (0,), "Z"),
+        Change(7, 2, 0, (0, 1), "B☃"),
+    ],
 )
 def test_a_change_that_cannot_be_is_ignored(junk: Change) -> None:
     """Anyone who may NOTIFY could leave half a change in everybody's map."""
@@ -305,7 +312,7 @@ async def test_the_least_recently_used_go(context: Context, pool: Counting) -> N
     shows = [await make_show(context, 10 + n) for n in range(6)]
     watched = await maps.get(shows[0])
     assert watched is not None
-    watched.listeners.add(lambda *_: None)
+    watched.readers += 1
     for show in shows[1:3]:
         await maps.get(show)
     assert maps.known(shows[1]) is not None  # so that the third show is the one used longest ago
@@ -339,8 +346,7 @@ async def test_idle_maps_go(context: Context, maps: Maps, monkeypatch: pytest.Mo
         seat_map = await maps.get(show)
         assert seat_map is not None
         seat_map.used_at -= 400 if show != shows[2] else 0
-    listened = maps._maps[shows[1]]
-    listened.listeners.add(lambda *_: None)
+    maps._maps[shows[1]].readers += 1
     maps.drop_idle()
     assert list(maps._maps) == shows[1:]
     assert maps._seats == 20
@@ -424,3 +430,117 @@ async def test_counts_on_maps_that_lie(context: Context, monkeypatch: pytest.Mon
     sold = [seat for row in bookings for seat in row["seats"]]
     assert len(sold) == len(set(sold))
     assert len(sold) == (await committed(context, show))[2].count("B")
+
+
+async def restored(
+    context: Context, show_id: int, backup: list[asyncpg.Record], counts: asyncpg.Record
+) -> None:
+    """Set the database back to a backup, as pg_restore does."""
+    async with context.pool.acquire() as connection, connection.transaction():
+        await connection.execute("TRUNCATE seats, inventory, bookings CASCADE")
+        await connection.copy_records_to_table("inventory", records=[tuple(counts)])
+        await connection.copy_records_to_table("seats", records=[tuple(row) for row in backup])
+
+
+async def test_a_database_that_was_set_back_and_sold_on(context: Context, dsn: str) -> None:
+    """After a restore other seats are sold under the same versions: maps, streams and tags would stay those of before."""
+    show = await make_show(context, 10)
+    backup = await context.pool.fetch("SELECT * FROM seats WHERE show_id = $1", show)
+    counts = await context.pool.fetchrow("SELECT * FROM inventory WHERE show_id = $1", show)
+    assert counts is not None
+    for seat in ("1", "2", "3"):
+        await try_book(context, show, [seat])
+    before = await shown(context.maps, show)
+    history = context.maps.history
+    old_map = context.maps.known(show)
+    events = await context.live.read(show)
+    assert events is not None
+    assert await anext(events)
+    plan = await context.plans.get(show)
+
+    await restored(context, show, backup, counts)
+    async with open_context(Database(dsn)) as elsewhere:
+        for seat in ("8", "9", "10"):  # before anybody looks
+            await try_book(elsewhere, show, [seat])
+        after = await committed(context, show)
+        assert (after[0], after[2] != before[2]) == (before[0], True)
+        await context.maps.check()
+        context.live.forget()
+        assert [event async for event in events] == []
+        assert await shown(context.maps, show) == after
+        assert context.maps.known(show) is not old_map
+        assert await context.plans.get(show) is not plan
+        await elsewhere.maps.check()
+        assert context.maps.history == elsewhere.maps.history != history
+        for last in (before[0], before[0] - 1):  # the same number, another map
+            events = await context.live.read(show, last)
+            assert events is not None
+            assert (await anext(events)).startswith(b"event: snapshot")
+            await events.aclose()  # type: ignore[attr-defined]
+
+
+async def test_shows_that_are_loaded_at_once_are_all_there(context: Context, pool: Counting) -> None:
+    """Somebody would be told that a show does not exist, because so many others are looked at."""
+    shows = [await make_show(context, 10) for _ in range(6)]
+
+    class Together:
+        """A pool whose readings end in the same turn of the loop."""
+
+        def __init__(self) -> None:
+            self.go = asyncio.Event()
+
+        async def fetchrow(self, _query: str, _show_id: int) -> tuple[int, int, bytes, str]:
+            await self.go.wait()
+            return 0, 10, b"A" * 10, "lineage"
+
+    together = Together()
+    maps = Maps(together, maps_max=2)
+    asking = [asyncio.create_task(maps.get(show)) for show in shows]
+    await asyncio.sleep(0)
+    maps.drop_idle()
+    together.go.set()
+    assert None not in await asyncio.gather(*asking)
+    assert maps.count == 2
+    for _ in range(10):
+        maps = Maps(pool, maps_max=2)
+        assert None not in await asyncio.gather(*(maps.get(show) for show in shows))
+
+
+async def test_a_hall_that_was_changed_by_hand(context: Context) -> None:
+    """One show whose map can't be mended would keep all others from it, and everything that is done each second."""
+    poisoned, other = await make_show(context, 10), await make_show(context, 10)
+    for show in (poisoned, other):
+        await context.maps.get(show)
+    await context.pool.execute(
+        "INSERT INTO seats (show_id, seat_no) SELECT $1, n FROM generate_series(10, 14) n", poisoned
+    )
+    await context.pool.execute(
+        "UPDATE inventory SET total = 15, available = 15, version = version + 1 WHERE show_id = $1", poisoned
+    )
+    assert await context.maps.check() == 1
+    assert context.maps.known(poisoned) is None
+    assert await context.maps.check() == 0
+    assert context.maps.known(other) is not None
+    assert await shown(context.maps, poisoned) == await committed(context, poisoned)
+
+
+async def test_one_show_that_fails_to_load_is_not_the_others_trouble(
+    context: Context, pool: Counting
+) -> None:
+    """The check would end at the first broken show, each second, and no other be current."""
+    maps = Maps(pool)
+    shows = [await make_show(context, 10) for _ in range(6)]
+    for show in shows:
+        await maps.get(show)
+        await try_book(context, show, ["1"])
+    read = pool.fetchrow
+
+    async def fails(query: str, show_id: int) -> asyncpg.Record | None:
+        if show_id == shows[0]:
+            raise asyncpg.DataCorruptedError
+        return await read(query, show_id)
+
+    pool.fetchrow = fails  # type: ignore[method-assign]
+    assert await maps.check() == 6
+    for show in shows[1:]:
+        assert await shown(maps, show) == await committed(context, show)

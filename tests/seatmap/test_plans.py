@@ -33,3 +33,19 @@ async def test_the_least_recently_used_plans_are_forgotten(context: Context) -> 
     assert plans.known(shows[0]) is not None  # used again: the second is now the one longest unused
     await plans.get(shows[3])
     assert [plans.known(show) is not None for show in shows] == [True, False, True, True]
+
+
+async def test_what_is_read_while_all_is_forgotten_is_not_kept(context: Context) -> None:
+    """After a restore, seats would be sold by the plan of a show that is no more."""
+    show = await make_show(context, 30)
+    plans = Plans(context.pool)
+    reading = asyncio.create_task(plans.get(show))
+    await asyncio.sleep(0)
+    plans.clear()
+    again = asyncio.create_task(plans.get(show))
+    assert await reading is not None
+    assert await again is not None
+    assert plans.known(show) is await again
+    assert plans._loading == {}
+    plans.clear()
+    assert plans.known(show) is None

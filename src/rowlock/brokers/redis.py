@@ -40,6 +40,8 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 
 from rowlock import telemetry
+from rowlock.postgres.errors import is_cancelled
+from rowlock.tasks import end_all, retrieve
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -111,10 +113,7 @@ class Link:
         """End. What is still being asked is given up."""
         self._up = False
         tasks = [*self._questions, *([self._watcher] if self._watcher is not None else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_all(tasks)
         await self._pool.disconnect()
 
     async def ask(self, question: Callable[[Redis], Awaitable[T]], *, seconds_max: float) -> T:
@@ -170,21 +169,25 @@ class Link:
         except ResponseError as error:  # a key that holds something else, say: not the server's fault
             log.debug("redis_refused", error=repr(error))
             raise Away from error
-        except Exception as error:  # whatever speaks at that address, it must break nobody who asks
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever speaks at that address, it must break nobody who asks.
+            if is_cancelled(error):
+                raise
             self._lose(error)
             raise Away from error
 
     def _late(self, task: asyncio.Task[Any]) -> None:
         self._overdue -= 1
-        if not task.cancelled():
-            task.exception()  # `_lose` has said it
+        retrieve(task)  # `_lose` has said it
 
     async def _watch(self) -> None:
         pause = RETRY_SECONDS_MIN
         while True:
             try:
                 await self._probe()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
                 self._lose(error)
             else:
                 self._find()
@@ -217,7 +220,7 @@ class Link:
         else:
             log.debug("redis_found", server=self._server)
 
-    def _lose(self, error: Exception) -> None:
+    def _lose(self, error: BaseException) -> None:
         self._back.clear()
         self._changed.set()
         telemetry.REDIS_UP.labels(self._server).set(0)
@@ -230,7 +233,8 @@ class Link:
 async def _within(waiting: Awaitable[object], seconds: float) -> bool:
     """Whether the time passed without what is waited for."""
     try:
-        await asyncio.wait_for(waiting, seconds)
+        async with asyncio.timeout(seconds):
+            await waiting
     except TimeoutError:
         return True
     return False

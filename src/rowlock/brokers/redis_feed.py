@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from rowlock.brokers.redis import ANSWER_SECONDS_MAX, Away, Link
+from rowlock.postgres.errors import is_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,9 @@ class RedisBroadcast:
             try:
                 await subscriber.subscribe(self._channel)
                 await self._attend(subscriber, hear, begun)
-            except Exception as error:  # the link says it, where Redis is away
+            except (Exception, asyncio.CancelledError) as error:  # the link says it, where Redis is away
+                if is_cancelled(error):
+                    raise
                 log.debug("redis_not_heard", error=repr(error))
             finally:
                 await _close(subscriber)
@@ -93,6 +96,7 @@ class RedisBroadcast:
 
 async def _close(subscriber: PubSub) -> None:
     try:
-        await asyncio.wait_for(subscriber.aclose(), ANSWER_SECONDS_MAX)  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await subscriber.aclose()  # type: ignore[no-untyped-call]
     except Exception as error:
         log.debug("redis_not_closed", error=repr(error))

@@ -295,9 +295,11 @@ class Lane:
         return await run_batch(batch, await pick_all(self._maps, self._plans, commands), doubtful=doubtful)
 
     async def _decide_counts(self, commands: Sequence[Book], doubtful: bool) -> list[Decision]:
-        plan = await self._plans.get(commands[0].show_id)
+        batch = await self._connected()
+        show_id = commands[0].show_id
+        plan = self._plans.known(show_id) or await self._plans.read(self._connection, show_id)
         assert plan is not None, "decided as SHOW_NOT_FOUND before"
-        return await serve_counts(await self._connected(), plan.layout, commands, doubtful=doubtful)
+        return await serve_counts(batch, plan.layout, commands, doubtful=doubtful)
 
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():

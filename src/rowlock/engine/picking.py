@@ -18,8 +18,9 @@ is REPICKed leaves the batch and goes to `serve_counts`, which proves what it sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
+from typing import Any
 
 import msgspec
 
@@ -31,11 +32,13 @@ from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision, World
 from rowlock.engine.batch import Batch, bookings_to_read, changes_of, observe_batch
-from rowlock.seatmap.maps import Maps, SeatMap
+from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
+from rowlock.tasks import retrieve
 
-# Reading a map takes milliseconds; where all connections for reading are taken, the proof reads on the lane's own.
-MAP_SECONDS_MAX = 0.25
+# For all maps and plans of a batch, together. Reading one takes milliseconds; where all connections for reading are
+# taken, the proof reads on the lane's own.
+MAPS_SECONDS_MAX = 0.25
 _TAKEN = 0
 _FREE = bytes(letter == ord(SeatStatus.AVAILABLE.value) for letter in range(256))  # a status letter to 1 or 0
 
@@ -60,8 +63,9 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
     """
     picked = list(commands)
     shows = {c.show_id for c in commands if isinstance(c, Book) and c.wanted_count}
+    await _load_in_time(maps, plans, shows)
     for show_id in shows:
-        plan, seat_map = await plans.get(show_id), await _map_in_time(maps, show_id)
+        plan, seat_map = plans.known(show_id), maps.known(show_id)
         if plan is None or seat_map is None:
             continue  # without a pick: SHOW_NOT_FOUND, or REPICK
         free = seat_map.letters.translate(_FREE)
@@ -76,13 +80,23 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
     return picked
 
 
-async def _map_in_time(maps: Maps, show_id: int) -> SeatMap | None:
-    """A show's map, if it is at hand or soon can be: those who only look must not keep a lane waiting."""
+async def _load_in_time(maps: Maps, plans: Plans, shows: Iterable[int]) -> None:
+    """Have the maps and plans of shows at hand, as far as that is soon: those who only look must not keep a lane waiting.
+
+    What comes too late is there for the next batch; what fails is REPICKed, like what comes too late.
+    """
+    wanted = [maps.get(show_id) for show_id in shows if maps.known(show_id) is None]
+    reading: list[asyncio.Task[Any]] = [asyncio.create_task(want) for want in wanted]
+    reading += [asyncio.create_task(plans.get(show_id)) for show_id in shows if plans.known(show_id) is None]
+    if not reading:
+        return
+    for task in reading:
+        task.add_done_callback(retrieve)
     try:
-        async with asyncio.timeout(MAP_SECONDS_MAX):
-            return await maps.get(show_id)
-    except TimeoutError:
-        return None
+        await asyncio.wait(reading, timeout=MAPS_SECONDS_MAX)
+    finally:
+        for task in reading:
+            task.cancel()
 
 
 async def serve_counts(

@@ -1,6 +1,8 @@
 """Answers that need not be made or sent again: strong ETags, `If-None-Match`, compression, and the list of shows.
 
-An ETag is of one show, version, kind and encoding. Whether a caller has the answer already is known from the version
+An ETag is of one show, version, kind and encoding, and of what versions mean: a database that was set back comes to the
+same ones again by other changes. A layout never changes, but a browser must notice that the same address has another
+database, with other halls: so it, too, is asked about each time. Whether a caller has the answer already is known from the version
 alone, before anything is encoded.
 """
 
@@ -27,11 +29,11 @@ from rowlock.seatmap.encoded import Bodies, Coding, Letters, Reading, SeatList, 
 from rowlock.seatmap.maps import SeatMap
 
 NO_CACHE = b"no-cache"  # may be kept, but must be asked about each time
-FOREVER = b"public, max-age=31536000, immutable"
 COMPRESSED_BYTES_MIN = 1_000  # below this the answer fits into one packet anyway
 
 LIST_SECONDS = 1.0  # a list of shows is as current as a live map is
 LISTS_MAX = 500  # filters that are asked for at the same time; 50 shows are some 30 kB
+LISTS_BYTES_MAX = 16_000_000  # 500 of those; 200 shows with many categories can be 5 MB
 
 # What a seat takes at least: whether a body is compressed must be known before it is made.
 _LETTER_BYTES, _LISTED_SEAT_BYTES, _PLANNED_SEAT_BYTES = 1, 100, 60
@@ -124,20 +126,30 @@ def changing_lists(request: Request[Any, Any, Any]) -> Iterator[None]:
 async def letters_answer(request: Request[Any, Any, Any], context: Context, show_id: int) -> Response[Any]:
     """`GET …/availability`. Raises `NotFound`."""
     seat_map = await _map_of(context, show_id)
-    source = Source("letters", show_id, seat_map.version, lambda: read(seat_map), Letters)
-    return await _answer(request, source, len(seat_map.letters) * _LETTER_BYTES, NO_CACHE)
+    source = Source(
+        "letters", show_id, seat_map.version, lambda: read(seat_map), Letters, context.maps.history
+    )
+    return await _answer(request, source, len(seat_map.letters) * _LETTER_BYTES)
 
 
 async def seat_list_answer(request: Request[Any, Any, Any], context: Context, show_id: int) -> Response[Any]:
     """`GET …/seats`. Raises `NotFound`."""
-    layout = (await plan_of(context, show_id)).layout
     seat_map = await _map_of(context, show_id)
-    source = Source("seats", show_id, seat_map.version, lambda: read(seat_map), lambda: SeatList(layout))
-    return await _answer(request, source, layout.total_seats * _LISTED_SEAT_BYTES, NO_CACHE)
+    layout = (await plan_of(context, show_id)).layout
+    source = Source(
+        "seats",
+        show_id,
+        seat_map.version,
+        lambda: read(seat_map),
+        lambda: SeatList(layout),
+        context.maps.history,
+    )
+    return await _answer(request, source, layout.total_seats * _LISTED_SEAT_BYTES)
 
 
 async def layout_answer(request: Request[Any, Any, Any], context: Context, show_id: int) -> Response[Any]:
     """`GET …/layout`. Raises `NotFound`."""
+    await _map_of(context, show_id)  # so that it is known of which history the layout is
     layout = (await plan_of(context, show_id)).layout
     source = Source(
         "layout",
@@ -145,8 +157,9 @@ async def layout_answer(request: Request[Any, Any, Any], context: Context, show_
         0,  # the only version
         lambda: Reading(show_id, 0, 0, bytes(layout.total_seats)),
         lambda: WholeLayout(layout),
+        context.maps.history,
     )
-    return await _answer(request, source, layout.total_seats * _PLANNED_SEAT_BYTES, FOREVER)
+    return await _answer(request, source, layout.total_seats * _PLANNED_SEAT_BYTES)
 
 
 async def _map_of(context: Context, show_id: int) -> SeatMap:
@@ -156,21 +169,19 @@ async def _map_of(context: Context, show_id: int) -> SeatMap:
     return seat_map
 
 
-async def _answer(
-    request: Request[Any, Any, Any], source: Source, size: int, cache_control: bytes
-) -> Response[Any]:
+async def _answer(request: Request[Any, Any, Any], source: Source, size: int) -> Response[Any]:
     """200 with the body as the caller takes it, or 304. `size`: about how many bytes it has."""
     vary_by_encoding(request.scope)
     coding = coding_for(request.scope, size)
     etag = _etag(source, source.version, coding)
     if has_already(request.scope, etag):
-        return Encoded(304, [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", cache_control)], b"")
+        return Encoded(304, [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", NO_CACHE)], b"")
     body = await caches_of(request).bodies.get(source, coding)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body.content)),
         (b"etag", b'"%b"' % _etag(source, body.version, coding).encode()),
-        (b"cache-control", cache_control),
+        (b"cache-control", NO_CACHE),
     ]
     if coding is not Coding.PLAIN:
         headers.append((b"content-encoding", coding.encode()))
@@ -179,26 +190,33 @@ async def _answer(
 
 def _etag(source: Source, version: int, coding: Coding) -> str:
     form = "" if coding is Coding.PLAIN else f"-{coding}"
-    return f"{source.show_id}-{version}-{source.kind}{form}"
+    return f"{source.show_id}-{version}-{source.history}-{source.kind}{form}"
 
 
 class Lists:
-    """Encoded lists, kept for a second; whoever asks while one is read waits for it."""
+    """Encoded lists, kept for a second; whoever asks while one is read waits for it, however long that takes."""
 
-    def __init__(self, entries_max: int = LISTS_MAX, seconds: float = LIST_SECONDS) -> None:
+    def __init__(
+        self,
+        entries_max: int = LISTS_MAX,
+        seconds: float = LIST_SECONDS,
+        bytes_max: int = LISTS_BYTES_MAX,
+    ) -> None:
         self._entries_max = entries_max
+        self._bytes_max = bytes_max
         self._seconds = seconds
         self._entries: OrderedDict[Hashable, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
 
     async def get(self, query: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `query` finds, as of at most a second ago."""
+        """What `query` finds, as of at most a second ago, or of when its reading began."""
         now = asyncio.get_running_loop().time()
         entry = self._entries.get(query)
-        if entry is None or entry[0] <= now:
+        if entry is None or _lapsed(entry, now):
+            for each in [each for each, kept in self._entries.items() if _lapsed(kept, now)]:
+                del self._entries[each]
             task: asyncio.Task[bytes] = asyncio.ensure_future(_run(load))
-            task.add_done_callback(lambda done: self._forget_failed(query, done))
+            task.add_done_callback(lambda done: self._weigh(query, done))
             entry = self._entries[query] = now + self._seconds, task
-            self._entries.move_to_end(query)  # the order is that of their ages
             while len(self._entries) > self._entries_max:
                 self._entries.popitem(last=False)
         return await asyncio.shield(entry[1])  # one caller that gives up takes nothing from the others
@@ -210,11 +228,28 @@ class Lists:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _forget_failed(self, query: Hashable, task: asyncio.Task[bytes]) -> None:
-        if task.cancelled() or task.exception() is not None:
+    def _weigh(self, query: Hashable, task: asyncio.Task[bytes]) -> None:
+        """Keep what was read as far as there is room, at the cost of the oldest; a failure is not kept."""
+        if not _is_read(task):
             entry = self._entries.get(query)
             if entry is not None and entry[1] is task:
                 del self._entries[query]
+            return
+        read = {each: len(kept[1].result()) for each, kept in self._entries.items() if _is_read(kept[1])}
+        size = sum(read.values())
+        for each, weight in read.items():  # the order is that of their ages
+            if size <= self._bytes_max:
+                break
+            del self._entries[each]
+            size -= weight
+
+
+def _is_read(task: asyncio.Task[bytes]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _lapsed(entry: tuple[float, asyncio.Task[bytes]], now: float) -> bool:
+    return entry[0] <= now and entry[1].done()
 
 
 async def _run(load: Callable[[], Awaitable[bytes]]) -> bytes:

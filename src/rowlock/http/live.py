@@ -7,6 +7,7 @@ all readers (seatmap/live.py). A reader that takes nothing holds up only its own
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -20,13 +21,15 @@ from litestar.types import Receive, Scope, Send
 from rowlock.http.documentation import EVENT_STREAM, EventStreamOperation
 from rowlock.http.identifiers import show_number
 from rowlock.http.observing import asks_for_headers_only
-from rowlock.http.problems import Code, Problem
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 
 STREAMS_MAX = (
     10_000  # of a process; the server takes more connections than that, so that booking always has some
 )
+
+# When to come back, in milliseconds: spread, so that not everyone does at once where a process ends.
+RETRY_MS_MIN, RETRY_MS_MAX = 1_000, 5_000
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -56,7 +59,7 @@ class _Stream(ASGIResponse):
 
     _should_set_content_length = False
 
-    def __init__(self, events: AsyncGenerator[bytes], streams: Streams, *, headers_only: bool) -> None:
+    def __init__(self, events: AsyncGenerator[bytes] | None, streams: Streams, *, headers_only: bool) -> None:
         super().__init__(
             headers=dict(_HEADERS), media_type=EVENT_STREAM, is_head_response=headers_only, status_code=200
         )
@@ -79,9 +82,13 @@ class _Stream(ASGIResponse):
             self._streams.count -= 1
 
     async def _send_events(self, send: Send) -> None:
-        async with aclosing(self._events) as events:
-            async for event in events:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+        # A field of the first event; where there is none, the end of the stream is what makes it count.
+        retry = b"retry: %d\n" % random.randint(RETRY_MS_MIN, RETRY_MS_MAX)
+        await send({"type": "http.response.body", "body": retry, "more_body": True})
+        if self._events is not None:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -91,7 +98,8 @@ class _Stream(ASGIResponse):
     description="Server-sent events: a `snapshot`, then a `delta` for whatever changes, at most ten a second, and fewer where thousands watch. Each delta "
     "begins at the version where the one before ended; an event's id is its version. An `EventSource` that has lost its "
     "connection sends `Last-Event-ID` by itself, and goes on from there; one that was away for too long gets a "
-    "snapshot. A comment every 15 seconds keeps the connection awake.",
+    "snapshot. A comment every 15 seconds keeps the connection awake. Where too many watch, or the server is about to "
+    "end, the stream ends at once; `retry` says when to come back, as an `EventSource` does by itself.",
     operation_id="watch_show",
     operation_class=EventStreamOperation,
 )
@@ -99,16 +107,15 @@ async def live(request: Request[Any, Any, Any], show_id: FromPath[str]) -> ASGIR
     """A show's changes as they happen."""
     number = show_number(show_id)
     streams: Streams = request.app.state.streams
+    headers_only = asks_for_headers_only(request.scope)
+    if streams.ending or streams.count >= STREAMS_MAX:
+        # Not 503: an EventSource never comes back after that.
+        return _Stream(None, streams, headers_only=headers_only)
     context: Context = request.app.state.context
     events = await context.live.read(number, _last_version(request.scope))
     if events is None:
         raise NotFound(f"show {number}")
-    if streams.ending or streams.count >= STREAMS_MAX:
-        said = "The server is about to end." if streams.ending else "Too many are watching."
-        raise Problem(Code.BUSY, f"{said} Ask again in a moment.", retry_after=1)
-    return _Stream(
-        cast("AsyncGenerator[bytes]", events), streams, headers_only=asks_for_headers_only(request.scope)
-    )
+    return _Stream(cast("AsyncGenerator[bytes]", events), streams, headers_only=headers_only)
 
 
 def _last_version(scope: Scope) -> int | None:

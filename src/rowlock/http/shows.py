@@ -215,7 +215,8 @@ async def _set_aside(request: ApiRequest, show_id: str, data: SeatsBody, *, bloc
 @get(
     "/{show_id:str}/layout",
     summary="Get a show's layout",
-    description="Sections, rows, seats and categories, every seat spelled out. It never changes: keep it for good.",
+    description="Sections, rows, seats and categories, every seat spelled out. It never changes: keep it, and send the "
+    "ETag back as `If-None-Match`, in case the address has another database.",
     operation_id="get_layout",
     operation_class=ConditionalOperation,
 )

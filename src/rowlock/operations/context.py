@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from rowlock.seatmap.shared import SharedMaps
 
 SQL = load("bookings")
 NAMES = load("installation")
+CLOSE_SECONDS_MAX = 2.0  # for readings under way; all stopping together must take less than the parent waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ async def open_context(
     """
     async with AsyncExitStack() as stack:
         pool = await create_pool(database)
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(_close, pool)
         ids_secret: bytes = await pool.fetchval(SQL.ids_secret)
         link = None
         if redis_url is not None:
@@ -83,7 +85,8 @@ async def open_context(
             await link.start()
             stack.push_async_callback(link.stop)
         plans = Plans(pool)
-        maps = Maps(pool, SharedMaps(RedisMaps(link), pool) if link is not None else None)
+        shared = SharedMaps(RedisMaps(link), pool) if link is not None else None
+        maps = Maps(pool, shared, on_set_back=plans.clear)
         feed = PostgresFeed(database, pool, maps, RedisBroadcast(link) if link is not None else None)
         await feed.start()
         stack.push_async_callback(feed.stop)
@@ -114,6 +117,15 @@ async def open_context(
             table=table,
             redis=link,
         )
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    """Close it; what is still being read then is nobody's any more."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 async def _installation(pool: asyncpg.Pool, ids_secret: bytes) -> str:

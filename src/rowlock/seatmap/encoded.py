@@ -139,6 +139,7 @@ class Source(NamedTuple):
     version: int
     now: Callable[[], Reading]
     encoder: Callable[[], Encoder]
+    history: str = ""  # what versions mean: bodies of another history are none of the same show
 
 
 class Coding(StrEnum):
@@ -174,12 +175,12 @@ class Bodies:
 
     def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
-        self._slots: OrderedDict[tuple[str, int], _Slot] = OrderedDict()
+        self._slots: OrderedDict[tuple[str, int, str], _Slot] = OrderedDict()
         self.bytes_kept = 0
 
     async def get(self, source: Source, coding: Coding) -> Body:
         """A body of the source's version or a newer one."""
-        key = (source.kind, source.show_id)
+        key = (source.kind, source.show_id, source.history)
         version = source.version
         slot = self._slots.get(key)
         if slot is None:
@@ -199,7 +200,7 @@ class Bodies:
             self._weigh(key, slot)
             return Body(slot.version, content)
 
-    def _weigh(self, key: tuple[str, int], slot: _Slot) -> None:
+    def _weigh(self, key: tuple[str, int, str], slot: _Slot) -> None:
         """Count what a slot weighs now, and drop the least recently used ones where that is too much."""
         if self._slots.get(key) is not slot:  # dropped meanwhile
             return

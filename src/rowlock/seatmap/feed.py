@@ -27,10 +27,12 @@ import msgspec
 import structlog
 
 from rowlock import telemetry
+from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database, connect_listener
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
 from rowlock.seatmap.maps import Maps
+from rowlock.tasks import end_all
 
 log = structlog.get_logger(__name__)
 SQL = load("maps")
@@ -123,6 +125,7 @@ class PostgresFeed:
         self._broadcast = broadcast
         self._sender = secrets.token_hex(4)
         self._queue: deque[Change] = deque(maxlen=QUEUE_CHANGES_MAX)
+        self._unsent: list[Change] = []  # out of the queue, and not told yet
         self._wanted = asyncio.Event()
         self._sending = asyncio.Lock()  # `stop` must not cut off what the sender has taken and not sent yet
         self._tasks: list[asyncio.Task[None]] = []
@@ -141,17 +144,15 @@ class PostgresFeed:
             asyncio.create_task(self._listen(), name="feed listener"),
         ]
         if self._broadcast is not None:
-            listening = self._broadcast.listen(self._take, self._maps.check)
+            listening = self._broadcast.listen(self._take, self._catch_up)
             self._tasks.append(asyncio.create_task(listening, name="feed broadcast listener"))
 
     async def stop(self) -> None:
         """Send what is queued, as far as that is quick, and end."""
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._flush(), STOP_SECONDS_MAX)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self._flush()
+        await end_all(self._tasks)
 
     async def _send(self) -> None:
         while True:
@@ -159,19 +160,25 @@ class PostgresFeed:
             self._wanted.clear()
             try:
                 await self._flush()
-            except Exception as error:
-                log.warning("feed_not_sent", error=repr(error))  # their check will find it
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
+                log.warning("feed_not_sent", error=repr(error))  # their check finds it sooner
+                if diagnose(error) is Trouble.OURS:
+                    self._unsent = []  # it would fail again, and hold up what comes after it
                 await asyncio.sleep(RESEND_SECONDS)
                 self._wanted.set()  # for what is still queued
 
     async def _flush(self) -> None:
         async with self._sending:
-            while self._queue:
-                changes = [self._queue.popleft() for _ in range(min(SEND_AT_ONCE_MAX, len(self._queue)))]
-                payloads = encode(self._sender, changes)
+            while self._unsent or self._queue:
+                while self._queue and len(self._unsent) < SEND_AT_ONCE_MAX:
+                    self._unsent.append(self._queue.popleft())
+                payloads = encode(self._sender, self._unsent)
                 if self._broadcast is None or not await self._told(self._broadcast, payloads):
                     await self._pool.execute(SQL.notify, CHANNEL, payloads)
-                telemetry.FEED_CHANGES.labels("sent").inc(len(changes))
+                telemetry.FEED_CHANGES.labels("sent").inc(len(self._unsent))
+                self._unsent = []
 
     @staticmethod
     async def _told(broadcast: Broadcast, payloads: Sequence[str]) -> bool:
@@ -189,12 +196,14 @@ class PostgresFeed:
                 try:
                     connection.add_termination_listener(lambda *_, lost=lost: lost.set())
                     await connection.add_listener(CHANNEL, self._hear)
-                    await self._maps.check()  # what was told while nobody listened
+                    await self._catch_up()
                     pause = 0.1
                     await self._attend(connection, lost)
                 finally:
                     connection.terminate()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled(error):
+                    raise
                 log.warning("feed_not_heard", error=repr(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, RECONNECT_SECONDS_MAX)
@@ -204,9 +213,19 @@ class PostgresFeed:
         """Wait until the connection is lost. Raises where it does not answer."""
         while not lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), PING_SECONDS)
+                async with asyncio.timeout(PING_SECONDS):
+                    await lost.wait()
             if not lost.is_set():
                 await connection.execute("SELECT 1", timeout=PING_SECONDS)
+
+    async def _catch_up(self) -> None:
+        """Find what was told while nobody listened. Where that fails there is a next check, and listening goes on."""
+        try:
+            await self._maps.check()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            log.warning("maps_not_checked", error=repr(error))
 
     def _apply(self, change: Change) -> None:
         """Let our map have a change. What is published is committed, and must not fail for a listener's fault."""

@@ -4,8 +4,9 @@ A hub for each show that has readers turns the steps of its map into deltas: wha
 delta, encoded once for all readers. Each delta begins at the version where the one before it ended, so a reader who
 applies them in order sees every version's map, without gaps or repeats.
 
-A reader has no queue of its own, only the version it has read up to. The hub keeps a bounded ring of recent deltas; a
-reader that falls off its end, slow or long away, gets a snapshot instead.
+A reader has no queue of its own, only the version it has read up to. The hub keeps a ring of recent deltas, which
+together weigh no more than a snapshot would; a reader that falls off its end, slow or long away, gets a snapshot instead.
+So does one whose version is from before the database was set back, or from another process that is ahead.
 
 Looking must not slow booking down, however many look. So the more readers a show has, the rarer are its deltas, and the
 larger: the sending has a share of the process, and no more. And readers are woken some at a time, with whatever else
@@ -31,10 +32,8 @@ TICK_SECONDS: Final = (
 # delta each 0.2 s; all that a process takes (http/live.py), one a second.
 TICK_SECONDS_A_READER: Final = 0.000_1
 WAKE_READERS: Final = 100  # at a time: a millisecond or two, in which nobody else is served
-RING_DELTAS_MAX: Final = 600  # a minute of a stampede; readers that were away for longer get a snapshot
-RING_BYTES_MAX: Final = (
-    2_000_000  # a delta of a large block is some 100 kB: many of those are no help to anyone
-)
+RING_BYTES_MIN: Final = 64_000  # where a snapshot is smaller: most of a minute of a stampede
+CATCH_UP_BYTES: Final = 16_000  # events are joined to so much at a time, a copy for each reader who lags
 SNAPSHOT_SECONDS_MAX: Final = (
     1.0  # readers who come together share a snapshot, and get what came since as deltas
 )
@@ -75,8 +74,9 @@ class Hub:
         self.readers = 0
         self.unread_since = loop.time()
         self.closed = False
-        self._ring: deque[tuple[int, int, bytes]] = deque()  # from, to, the event
+        self._ring: dict[int, tuple[int, bytes]] = {}  # from a version: to which one, and the event
         self._ring_bytes = 0
+        self._ring_bytes_max = max(RING_BYTES_MIN, len(seat_map.letters))
         self._pending: dict[int, str] = {}
         self._told = seat_map.version
         self._ticking = False
@@ -106,20 +106,17 @@ class Hub:
         while self._waiting:
             _wake(self._waiting.popleft())
 
-    def since(self, version: int) -> tuple[int, list[bytes]] | None:
-        """The version that readers are told of, and the events that lead there from `version`; None if they don't."""
-        if version > self._told:
-            self._tick_now()  # told elsewhere already
+    def since(self, version: int) -> tuple[int, bytes] | None:
+        """Events that lead on from `version`, as many as are worth a write, and to where; None if none do."""
         if version == self._told:
-            return version, []
+            return version, b""
         events: list[bytes] = []
-        for before, _, encoded in reversed(self._ring):  # most readers lack the last one only
-            if before < version:
-                return None
+        size = 0
+        while size < CATCH_UP_BYTES and (step := self._ring.get(version)) is not None:
+            version, encoded = step
             events.append(encoded)
-            if before == version:
-                return self._told, events[::-1]
-        return None
+            size += len(encoded)
+        return (version, b"".join(events)) if events else None  # of one there is no copy
 
     def snapshot(self) -> tuple[int, bytes]:
         """The map as of a version that the deltas lead on from, as an event: of now, or of a moment ago."""
@@ -152,10 +149,11 @@ class Hub:
             return
         delta = Delta(self._told, version, self.map.available, tuple(sorted(self._pending.items())))
         encoded = event("delta", version, delta)
-        self._ring.append((self._told, version, encoded))
+        self._ring[self._told] = version, encoded
         self._ring_bytes += len(encoded)
-        while len(self._ring) > RING_DELTAS_MAX or self._ring_bytes > RING_BYTES_MAX:
-            self._ring_bytes -= len(self._ring.popleft()[2])
+        while self._ring_bytes > self._ring_bytes_max:
+            _, dropped = self._ring.pop(next(iter(self._ring)))
+            self._ring_bytes -= len(dropped)
         self._pending.clear()
         self._told = version
         self._wake_all()
@@ -194,7 +192,7 @@ class Live:
     async def read(self, show_id: int, last_version: int | None = None) -> AsyncIterator[bytes] | None:
         """Events of a show from `last_version` on, else from a snapshot; None if there is no such show."""
         seat_map = await self._maps.get(show_id)
-        return None if seat_map is None else self._events(self._hub(seat_map), last_version)
+        return None if seat_map is None else self._events(seat_map, last_version)
 
     def close(self) -> None:
         """End all reading, cleanly: each reader's stream ends where an event does."""
@@ -221,25 +219,28 @@ class Live:
                 hub.close()
         return hub
 
-    async def _events(self, hub: Hub, last_version: int | None) -> AsyncIterator[bytes]:
+    async def _events(self, seat_map: SeatMap, last_version: int | None) -> AsyncIterator[bytes]:
+        hub = self._hub(seat_map)  # not before somebody really reads
         hub.readers += 1
+        seat_map.readers += 1
         telemetry.LIVE_READERS.inc()
         try:
-            told = -1 if last_version is None else last_version
+            told = -1 if last_version is None or last_version <= seat_map.lost else last_version
             while not hub.closed:
                 following = hub.since(told)
                 if following is None:
                     told, encoded = hub.snapshot()
                     yield encoded
                     continue
-                told, events = following
-                if events:
-                    yield b"".join(events)
+                told, encoded = following
+                if encoded:
+                    yield encoded
                     continue
                 await hub.news()
                 if hub.version == told and not hub.closed:
                     yield KEEP_ALIVE
         finally:
             hub.readers -= 1
+            seat_map.readers -= 1
             hub.unread_since = asyncio.get_running_loop().time()
             telemetry.LIVE_READERS.dec()

@@ -9,9 +9,11 @@ How it stays true:
  2. A change applies to the version before it. Changes of two processes may arrive out of order: one that is ahead
     waits for those before it, and after `GAP_SECONDS_MAX` the map is loaded anew. One that is behind is old news.
  3. Once a second the versions of all maps are compared with the database's, in one query. A map that stays behind,
-    because its change was never told, is loaded anew. One that is ahead shows what a database that was set back has
-    lost: it is dropped, whoever listens.
- 4. A map that nobody has looked at for a while is dropped, and the least recently used ones where there are too many.
+    because its change was never told, is loaded anew.
+ 4. A database that was set back, by a restore or a fail-over, comes to the same versions again by other changes. Each
+    reading and each check says of which lineage it is (sql/maps.sql). Where that is another than before, or a map is
+    ahead of the database, nothing that is remembered is believed any more: all of it is dropped, whoever reads.
+ 5. A map that nobody has looked at for a while is dropped, and the least recently used ones where there are too many.
 
 A reading may have begun before the change that it is to show, so whoever needs a version says which (`expected`), and
 it is read once more where that is still missing. A change that can't be one of this show is ignored.
@@ -27,15 +29,18 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Final
 
 import asyncpg
 import structlog
 
-from rowlock import telemetry
+from rowlock import __version__, telemetry
+from rowlock.domain.lifecycles import SeatStatus
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
 from rowlock.seatmap.shared import MapRow, SharedMaps
+from rowlock.tasks import retrieve
 
 log = structlog.get_logger(__name__)
 SQL = load("maps")
@@ -49,6 +54,7 @@ MAPS_MAX: Final = 4_000
 MAP_SEATS_MAX: Final = 20_000_000  # a byte a seat: 20 MB
 LOADS_AT_ONCE: Final = 4  # of those a check found behind: the pool is for others too
 SHARED_AT_ONCE_MAX: Final = 20  # maps a second: 2 MB, if all are of the largest kind
+LETTERS: Final = frozenset(status.value for status in SeatStatus)
 READINGS_MAX: Final = 3  # a version that is not there after so many was never committed
 
 Listener = Callable[
@@ -64,25 +70,38 @@ class SeatMap:
         "expected",
         "letters",
         "listeners",
+        "lost",
+        "readers",
         "resting",
         "shared",
         "show_id",
         "used_at",
         "version",
         "waiting",
+        "wanted",
     )
 
-    def __init__(self, show_id: int) -> None:
+    def __init__(self, show_id: int, lost: int = -1) -> None:
         self.show_id = show_id
         self.version = -1
+        self.lost = (
+            lost  # versions up to this may have meant something else, before the database was set back
+        )
         self.available = 0
         self.letters = bytearray()
         self.expected = -1
         self.waiting: dict[int, Change] = {}
         self.listeners: set[Listener] = set()
+        self.readers = 0  # who read it live
+        self.wanted = 0  # who wait for it to be loaded
         self.used_at = 0.0
         self.resting = -1  # the version that a check bore out, the last time
         self.shared = -1  # the version that other processes can have
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody would miss it."""
+        return self.readers > 0 or self.wanted > 0
 
     @property
     def statuses(self) -> str:
@@ -135,7 +154,15 @@ class SeatMap:
 
 def _fits(change: Change, seats: int) -> bool:
     """Whether a change can be one of a show of so many seats: anyone in the database may NOTIFY."""
-    return len(change.seats) == len(change.letters) and all(0 <= seat < seats for seat in change.seats)
+    return (
+        len(change.seats) == len(change.letters)
+        and all(0 <= seat < seats for seat in change.seats)
+        and LETTERS.issuperset(change.letters)
+    )
+
+
+def _short_name(history: str) -> str:
+    return blake2b(f"{__version__} {history}".encode(), digest_size=4).hexdigest()
 
 
 class Maps:
@@ -148,7 +175,9 @@ class Maps:
         *,
         maps_max: int = MAPS_MAX,
         seats_max: int = MAP_SEATS_MAX,
+        on_set_back: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_set_back` forgets what else is remembered of shows."""
         self._pool = pool
         self._shared = shared
         self._borne_out: list[tuple[SeatMap, int]] = []
@@ -157,6 +186,10 @@ class Maps:
         self._maps: OrderedDict[int, SeatMap] = OrderedDict()
         self._loading: dict[int, asyncio.Task[None]] = {}
         self._seats = 0
+        self._on_set_back = on_set_back
+        self._lineage = ""
+        self._lost: dict[int, int] = {}  # of each show that was kept then, the last version that may be lost
+        self.history = ""  # a short name of what versions, and bodies made of them, mean now; alike in all processes, as a rule
 
     def known(self, show_id: int) -> SeatMap | None:
         """A map that is at hand."""
@@ -171,9 +204,17 @@ class Maps:
         """The map of a show; None if there is no such show. However many ask at once, it is read once."""
         seat_map = self.known(show_id)
         if seat_map is None:
-            if show_id not in self._maps:
-                self._maps[show_id] = SeatMap(show_id)
-            await self._load(show_id)
+            loading = self._maps.get(show_id)
+            if loading is None:
+                loading = self._maps[show_id] = SeatMap(show_id, self._lost.get(show_id, -1))
+                loading.used_at = asyncio.get_running_loop().time()
+            loading.wanted += (
+                1  # until its turn comes another may be loaded, and look for what can be forgotten
+            )
+            try:
+                await self._load(show_id)
+            finally:
+                loading.wanted -= 1
             seat_map = self.known(show_id)
             self._forget(show_id)
         return seat_map
@@ -199,15 +240,17 @@ class Maps:
             show_id: seat_map.version for show_id, seat_map in self._maps.items() if seat_map.version >= 0
         }
         self._borne_out = []
-        if not seen:
-            return 0
-        rows = await self._pool.fetch(SQL.versions, list(seen))
-        wanted: dict[int, int] = {row["show_id"]: row["version"] for row in rows}
+        rows = await self._pool.fetch(SQL.standing, list(seen))
+        self._belong_to(rows[0]["lineage"])
+        wanted: dict[int, int] = {
+            row["show_id"]: row["version"] for row in rows if row["show_id"] is not None
+        }
         for show_id, version in seen.items():
             if wanted.get(show_id, -1) < version and show_id in self._maps and show_id not in self._loading:
                 # What a map shows was committed before it was looked up, so the database was set back.
                 log.warning("map_ahead", show_id=show_id, version=version, committed=wanted.get(show_id))
-                self._drop(show_id)
+                self._begin_anew(f"{self._lineage} {show_id} {version}")
+                break
         self._borne_out = [
             (seat_map, version)
             for show_id, version in wanted.items()
@@ -220,7 +263,12 @@ class Maps:
         telemetry.MAP_RELOADS.labels("behind").inc(len(behind))
         for n in range(0, len(behind), LOADS_AT_ONCE):
             some = behind[n : n + LOADS_AT_ONCE]
-            await asyncio.gather(*(self._load(show_id, wanted[show_id]) for show_id in some))
+            loads = (self._load(show_id, wanted[show_id]) for show_id in some)
+            for show_id, failed in zip(
+                some, await asyncio.gather(*loads, return_exceptions=True), strict=True
+            ):
+                if failed is not None:  # one show's trouble is not the others'
+                    log.warning("map_not_loaded", show_id=show_id, error=repr(failed))
         return len(behind)
 
     async def share(self) -> None:
@@ -234,9 +282,8 @@ class Maps:
                 continue
             if len(at_rest) < SHARED_AT_ONCE_MAX:
                 seat_map.shared = version
-                at_rest.append(
-                    (seat_map.show_id, MapRow(version, seat_map.available, bytes(seat_map.letters)))
-                )
+                row = MapRow(version, seat_map.available, bytes(seat_map.letters), self._lineage)
+                at_rest.append((seat_map.show_id, row))
         self._borne_out = []
         await self._shared.share(at_rest)
 
@@ -244,11 +291,8 @@ class Maps:
         """Drop the maps that nobody has looked at for a while."""
         now = asyncio.get_running_loop().time()
         for show_id, seat_map in list(self._maps.items()):
-            if (
-                not seat_map.listeners
-                and show_id not in self._loading
-                and now - seat_map.used_at > IDLE_SECONDS_MAX
-            ):
+            idle = now - seat_map.used_at > IDLE_SECONDS_MAX
+            if idle and not seat_map.in_use and show_id not in self._loading:
                 self._drop(show_id)
 
     @property
@@ -269,9 +313,7 @@ class Maps:
             if show_id not in self._loading:
                 telemetry.MAP_RELOADS.labels("gap").inc()
             task = asyncio.ensure_future(self._load(show_id, version))
-            task.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )  # the next check tries again
+            task.add_done_callback(retrieve)  # the next check tries again
 
     async def _load(self, show_id: int, version: int = -1) -> None:
         """Read a map that is kept, as of `version` at least, if there is such a version."""
@@ -282,6 +324,7 @@ class Maps:
         task = self._loading.get(show_id)
         if task is None:
             task = self._loading[show_id] = asyncio.create_task(self._read(seat_map))
+            task.add_done_callback(retrieve)
         await asyncio.shield(task)
 
     async def _read(self, seat_map: SeatMap) -> None:
@@ -295,9 +338,18 @@ class Maps:
                 if row is None:
                     self._drop(show_id)
                     return
+                self._belong_to(row.lineage)
+                if not self.keeps(seat_map):
+                    return
                 if seat_map.version < 0:
                     self._seats += len(row.letters)
-                seat_map.replace(*row)
+                elif len(row.letters) != len(seat_map.letters):
+                    log.warning("map_of_another_size", show_id=show_id, version=row.version)
+                    self._drop(
+                        show_id
+                    )  # somebody has changed the hall by hand; the next who asks begins anew
+                    return
+                seat_map.replace(row.version, row.available, row.letters)
                 seat_map.shared = max(seat_map.shared, row.version)
                 for number in heard & seat_map.waiting.keys():
                     del seat_map.waiting[number]  # told, and not committed: none of ours
@@ -308,7 +360,8 @@ class Maps:
                 last = max(seat_map.waiting)
                 asyncio.get_running_loop().call_later(GAP_SECONDS_MAX, self._mend, show_id, last)
         finally:
-            del self._loading[show_id]
+            if self._loading.get(show_id) is asyncio.current_task():
+                del self._loading[show_id]
             if seat_map.version < 0 and self.keeps(seat_map):  # the next who asks begins anew
                 self._drop(show_id)
 
@@ -316,15 +369,40 @@ class Maps:
         if self._shared is not None:
             return await self._shared.read(show_id)
         row = await self._pool.fetchrow(SQL.map, show_id)
-        return None if row is None else MapRow(row["version"], row["available"], row["letters"])
+        return None if row is None else MapRow(*row)
 
     def _forget(self, wanted: int) -> None:
-        """Drop the least recently used maps where there are too many; never one that is listened to, or `wanted` now."""
+        """Drop the least recently used maps where there are too many; never one that is in use, or `wanted` now."""
         for show_id, seat_map in list(self._maps.items()):
             if len(self._maps) <= self._maps_max and self._seats <= self._seats_max:
                 return
-            if not seat_map.listeners and show_id not in self._loading and show_id != wanted:
+            if not seat_map.in_use and show_id not in self._loading and show_id != wanted:
                 self._drop(show_id)
 
     def _drop(self, show_id: int) -> None:
         self._seats -= len(self._maps.pop(show_id).letters)
+        self._loading.pop(show_id, None)
+
+    def _belong_to(self, lineage: str) -> None:
+        """Take note of the lineage that the database has now."""
+        if lineage == self._lineage:
+            return
+        before, self._lineage = self._lineage, lineage
+        if before:
+            log.warning("database_set_back", before=before, now=lineage)
+            self._begin_anew(lineage)
+        else:
+            self.history = _short_name(lineage)
+
+    def _begin_anew(self, history: str) -> None:
+        """Drop all that is known; a map that is being read for the first time is known by nobody yet."""
+        self.history = _short_name(history)
+        for show_id, seat_map in list(self._maps.items()):
+            if seat_map.version >= 0:
+                self._lost[show_id] = max(seat_map.version, seat_map.lost)
+                self._drop(show_id)
+            else:
+                seat_map.waiting.clear()
+        while len(self._lost) > self._maps_max:
+            del self._lost[next(iter(self._lost))]
+        self._on_set_back()

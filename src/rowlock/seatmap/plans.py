@@ -13,6 +13,7 @@ from rowlock.domain.layout_compile import compile_layout
 from rowlock.domain.layout_spec import Category, decode_spec
 from rowlock.domain.layouts import Layout
 from rowlock.postgres.queries import load
+from rowlock.tasks import retrieve
 
 SQL = load("plans")
 
@@ -54,9 +55,18 @@ class Plans:
         if loading is None:
             loading = asyncio.create_task(self._load(show_id))
             self._loading[show_id] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(show_id, None))
+            loading.add_done_callback(retrieve)
         # One caller that gives up must not take the reading away from the others.
         return await asyncio.shield(loading)
+
+    @staticmethod
+    async def read(database: asyncpg.Pool | asyncpg.Connection, show_id: int) -> Plan | None:
+        """Read a plan, for whoever has a connection of their own and can't wait for one of the pool's."""
+        row = await database.fetchrow(SQL.plan, show_id)
+        if row is None:
+            return None
+        categories = msgspec.json.decode(row["categories"], type=list[Category])
+        return Plan(compile_layout(decode_spec(row["layout"]), categories), row["currency"])
 
     def remember(self, show_id: int, plan: Plan) -> None:
         """Keep a plan, and forget the ones least recently used where there are too many."""
@@ -67,11 +77,19 @@ class Plans:
             _, forgotten = self._known.popitem(last=False)
             self._seats -= forgotten.layout.total_seats + PLAN_SEATS_LEAST
 
+    def clear(self) -> None:
+        """Forget all plans, those too that are being read: a database that was set back gives ids to other shows."""
+        self._known.clear()
+        self._seats = 0
+        self._loading.clear()
+
     async def _load(self, show_id: int) -> Plan | None:
-        row = await self._pool.fetchrow(SQL.plan, show_id)
-        if row is None:
-            return None
-        categories = msgspec.json.decode(row["categories"], type=list[Category])
-        plan = Plan(compile_layout(decode_spec(row["layout"]), categories), row["currency"])
-        self.remember(show_id, plan)
-        return plan
+        this = asyncio.current_task()
+        try:
+            plan = await self.read(self._pool, show_id)
+            if plan is not None and self._loading.get(show_id) is this:
+                self.remember(show_id, plan)
+            return plan
+        finally:
+            if self._loading.get(show_id) is this:
+                del self._loading[show_id]

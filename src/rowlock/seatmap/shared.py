@@ -35,6 +35,7 @@ class MapRow(NamedTuple):
     version: int
     available: int
     letters: bytes
+    lineage: str
 
 
 class Store(Protocol):
@@ -73,7 +74,7 @@ class SharedMaps:
         standing = None
         found = _unpacked(show_id, await self._store.get(show_id))
         if found is not None:
-            standing = await self._pool.fetchrow(SQL.standing, show_id)
+            standing = await self._standing(show_id)
             if standing is None:
                 return None
             if (row := _borne_out(found, standing, standing)) is not None:
@@ -81,7 +82,7 @@ class SharedMaps:
                 return row
         claimed = await self._store.claim(show_id)
         if not claimed:
-            standing = standing or await self._pool.fetchrow(SQL.standing, show_id)
+            standing = standing or await self._standing(show_id)
             if standing is None:
                 return None
             row, claimed = await self._from_another(show_id, standing)
@@ -93,13 +94,8 @@ class SharedMaps:
 
     async def share(self, maps: Sequence[tuple[int, MapRow]]) -> None:
         """Let others have maps that are known to be current."""
-        if not maps:
-            return
-        standing = await self._pool.fetchrow(SQL.standing, maps[0][0])
-        if standing is not None:
-            await self._store.put(
-                [(show_id, _packed(show_id, standing["lineage"], row)) for show_id, row in maps]
-            )
+        if maps:
+            await self._store.put([(show_id, _packed(show_id, row)) for show_id, row in maps])
 
     async def _from_another(self, show_id: int, asked: Any) -> tuple[MapRow | None, bool]:
         """What another process has read since; else whether it is on us to read."""
@@ -108,7 +104,7 @@ class SharedMaps:
             await asyncio.sleep(POLL_SECONDS)
             found = _unpacked(show_id, await self._store.get(show_id))
             if found is not None and found.version >= asked["version"]:
-                now = await self._pool.fetchrow(SQL.standing, show_id)
+                now = await self._standing(show_id)
                 if now is None:
                     return None, False
                 if (row := _borne_out(found, asked, now)) is not None:
@@ -118,18 +114,21 @@ class SharedMaps:
         return None, False
 
     async def _from_postgres(self, show_id: int, *, share: bool) -> MapRow | None:
-        before = await self._pool.fetchrow(SQL.standing, show_id) if share else None
         read = await self._pool.fetchrow(SQL.map, show_id)
         if read is None:
             return None
-        row = MapRow(read["version"], read["available"], read["letters"])
-        if before is not None:
-            await self._store.put([(show_id, _packed(show_id, before["lineage"], row))])
+        row = MapRow(*read)
+        if share:
+            await self._store.put([(show_id, _packed(show_id, row))])
         return row
 
+    async def _standing(self, show_id: int) -> Any:
+        row = await self._pool.fetchrow(SQL.standing, [show_id])
+        return None if row["show_id"] is None else row
 
-def _packed(show_id: int, lineage: str, row: MapRow) -> bytes:
-    return msgspec.msgpack.encode(_Entry(show_id, lineage, *row))
+
+def _packed(show_id: int, row: MapRow) -> bytes:
+    return msgspec.msgpack.encode(_Entry(show_id, row.lineage, row.version, row.available, row.letters))
 
 
 def _unpacked(show_id: int, raw: bytes | None) -> _Entry | None:
@@ -149,5 +148,5 @@ def _borne_out(entry: _Entry, asked: Any, now: Any) -> MapRow | None:
         and entry.lineage == asked["lineage"] == now["lineage"]
         and len(entry.letters) == now["total"]
     ):
-        return MapRow(entry.version, entry.available, entry.letters)
+        return MapRow(entry.version, entry.available, entry.letters, entry.lineage)
     return None

@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from rowlock.postgres.errors import is_cancelled
+from rowlock.tasks import end_all
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 5.0
@@ -53,8 +54,7 @@ class Loop:
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=STOP_SECONDS_MAX)
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_all([self._task])
 
     async def wait(self) -> None:
         """Wait until it was stopped."""
@@ -72,5 +72,5 @@ class Loop:
                 more = False
             if not more:
                 with contextlib.suppress(TimeoutError):
-                    pause = self._pause_seconds * random.uniform(0.9, 1.1)
-                    await asyncio.wait_for(self._stopping.wait(), pause)
+                    async with asyncio.timeout(self._pause_seconds * random.uniform(0.9, 1.1)):
+                        await self._stopping.wait()

@@ -121,7 +121,7 @@ export interface paths {
         };
         /**
          * Get a show's layout
-         * @description Sections, rows, seats and categories, every seat spelled out. It never changes: keep it for good.
+         * @description Sections, rows, seats and categories, every seat spelled out. It never changes: keep it, and send the ETag back as `If-None-Match`, in case the address has another database.
          */
         get: operations["get_layout"];
         put?: never;
@@ -181,7 +181,7 @@ export interface paths {
         };
         /**
          * Watch a show's seat map
-         * @description Server-sent events: a `snapshot`, then a `delta` for whatever changes, at most ten a second, and fewer where thousands watch. Each delta begins at the version where the one before ended; an event's id is its version. An `EventSource` that has lost its connection sends `Last-Event-ID` by itself, and goes on from there; one that was away for too long gets a snapshot. A comment every 15 seconds keeps the connection awake.
+         * @description Server-sent events: a `snapshot`, then a `delta` for whatever changes, at most ten a second, and fewer where thousands watch. Each delta begins at the version where the one before ended; an event's id is its version. An `EventSource` that has lost its connection sends `Last-Event-ID` by itself, and goes on from there; one that was away for too long gets a snapshot. A comment every 15 seconds keeps the connection awake. Where too many watch, or the server is about to end, the stream ends at once; `retry` says when to come back, as an `EventSource` does by itself.
          */
         get: operations["watch_show"];
         put?: never;
