@@ -250,7 +250,7 @@ async def test_a_database_that_was_set_back(here: Context, redis_server: RedisSe
     before = await committed(here, show)
     assert await shown(here.maps, show) == before  # and it lies in Redis
     async with here.pool.acquire() as connection, connection.transaction():
-        await connection.execute("TRUNCATE seats, inventory, bookings CASCADE")
+        await connection.execute("TRUNCATE seats, inventory, bookings, outbox CASCADE")
         await connection.copy_records_to_table("inventory", records=[tuple(counts)])
         await connection.copy_records_to_table("seats", records=[tuple(row) for row in backup])
     await here.maps.check()  # as each second: it is ahead, and forgotten

@@ -437,7 +437,7 @@ async def restored(
 ) -> None:
     """Set the database back to a backup, as pg_restore does."""
     async with context.pool.acquire() as connection, connection.transaction():
-        await connection.execute("TRUNCATE seats, inventory, bookings CASCADE")
+        await connection.execute("TRUNCATE seats, inventory, bookings, outbox CASCADE")
         await connection.copy_records_to_table("inventory", records=[tuple(counts)])
         await connection.copy_records_to_table("seats", records=[tuple(row) for row in backup])
 
