@@ -1,10 +1,13 @@
 #!/bin/sh
-# The tests run on Debian's PostgreSQL 15 too, and on a Redis of their own. Install their programs where that is possible;
-# no cluster and no service is made or started.
+# The tests run on Debian's PostgreSQL 15 too, on a Redis of their own, and run what deploy/ is for: nginx, PgBouncer and
+# Prometheus. Install their programs where that is possible; no cluster and no service is made or started.
 set -eu
 missing=
 [ -x /usr/lib/postgresql/15/bin/initdb ] || missing="$missing postgresql-15"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v nginx >/dev/null || missing="$missing nginx"
+command -v pgbouncer >/dev/null || missing="$missing pgbouncer"
+command -v promtool >/dev/null || missing="$missing prometheus" # brings promtool along
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and can't be by us, which needs root and apt-get:$missing" >&2

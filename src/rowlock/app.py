@@ -102,6 +102,7 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         statement_timeout=settings.statement_timeout_seconds,
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
+        direct_dsn=settings.direct_database_url,
     )
     return open_context(
         database, lanes=settings.lanes, hold_seconds=settings.hold_seconds, redis_url=settings.redis_url
