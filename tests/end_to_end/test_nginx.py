@@ -40,7 +40,7 @@ def running_nginx(folder: Path, servers: list[Server], **replaced: str) -> Itera
     main = main.replace("/etc/nginx/conf.d", str(conf_d)).replace("/var/tmp/", f"{folder}/")
     (folder / "nginx.conf").write_text(main)
     site = (SHIPPED / "rowlock.conf").read_text()
-    site = site.replace("/var/cache/", f"{folder}/").replace("/dev/stdout", f"{folder}/access.log")
+    site = site.replace("/var/cache/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
     site = site.replace("listen 80;", f"listen {port};")
     for directive, line in replaced.items():
         site, count = re.subn(rf"(?m)^( *){directive} .*;", rf"\1{line}", site)
