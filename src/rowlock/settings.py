@@ -163,9 +163,7 @@ class Settings(BaseSettings):
         if url is not None:
             try:
                 parts = urlsplit(url)
-                hosts = parts.netloc.rpartition("@")[2].split(
-                    ","
-                )  # there may be several, as a primary and its standbys
+                hosts = parts.netloc.rpartition("@")[2].split(",")  # a primary and its standbys, say
                 ports = [urlsplit(f"//{host}").port for host in hosts]
                 known = parts.scheme in {"postgresql", "postgres"} and all(p is None or p > 0 for p in ports)
             except ValueError:  # a port that is no number, a broken [IPv6] address
