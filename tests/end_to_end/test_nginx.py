@@ -206,7 +206,9 @@ async def test_what_is_refused_at_the_door(
             assert (await client.get("/metrics")).status_code == 404
             statuses = Counter([(await client.get("/health")).status_code for _ in range(220)])
             assert statuses[200] >= 150
-            refused = await client.post("/api/bookings", json={})
+            # One a minute is let through, which may be one of these.
+            answers = [await client.post("/api/bookings", json={}) for _ in range(3)]
+            refused = next(answer for answer in answers if answer.status_code == 429)
             assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
             assert refused.headers["retry-after"] == "1"
             assert refused.headers["content-type"] == "application/problem+json"
