@@ -1,12 +1,16 @@
 #!/bin/sh
 # What the tests need of Debian, installed where that is possible: PostgreSQL 15, to run on it too, Redis and RabbitMQ, of
-# which the tests start their own, and Chromium, to look at the page with. No cluster is made, and nothing is started.
+# which the tests start their own, what deploy/ is for (nginx, PgBouncer, Prometheus), and Chromium, to look at the page
+# with. No cluster is made, and nothing is started.
 set -eu
 missing=
 [ -x /usr/lib/postgresql/15/bin/initdb ] || missing="$missing postgresql-15"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
+command -v nginx >/dev/null || missing="$missing nginx"
+command -v pgbouncer >/dev/null || missing="$missing pgbouncer"
+command -v promtool >/dev/null || missing="$missing prometheus" # brings promtool along
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and can't be by us, which needs root and apt-get:$missing" >&2

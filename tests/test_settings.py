@@ -70,6 +70,12 @@ def test_database_url_wins_over_supabase_url(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.database_variable() == "DATABASE_URL"
 
 
+def test_several_hosts_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fail-over nobody has to change an address."""
+    url = "postgresql://me:pw@a.example:5432,b.example:5433/rowlock?target_session_attrs=read-write"
+    assert load(monkeypatch, DATABASE_URL=url).database_url == url
+
+
 def test_the_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """.env holds what is always so; a variable overrides it once."""
     (tmp_path / ".env").write_text("PORT=9000\nROWLOCK_LANES=3\nSOMETHING_ELSE=1\n")
@@ -134,6 +140,7 @@ def test_a_wrong_value_is_named_in_one_line(
     ("name", "value"),
     [
         ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("DATABASE_URL", "postgresql://me:hunter2@a.example:5432,b.example:none/x"),
         ("DATABASE_URL", "postgresql://root:hunter2@db:port/x"),
         ("SUPABASE_URL", "https://root:hunter2@db.example.org"),
         ("ROWLOCK_SECRET_KEY", "hunter2"),

@@ -183,6 +183,8 @@ def _database(settings: Settings, *, migrate_first: bool) -> Iterator[Settings]:
         else:
             variable, dsn = settings_module.database_variable(), settings.database_url
         asyncio.run(reach.check(dsn, variable))
+        if settings.direct_database_url is not None:
+            asyncio.run(reach.check(settings.direct_database_url, "ROWLOCK_DIRECT_DATABASE_URL"))
         asyncio.run(reach.upgrade(dsn, variable) if migrate_first else reach.check_schema(dsn, variable))
         yield settings
 

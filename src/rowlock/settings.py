@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_URL"),
         description="PostgreSQL 14 or later, postgresql://user:password@host:port/name; embedded if unset",
     )
+    direct_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="the same database without a pooler between, for LISTEN; DATABASE_URL if unset",
+    )
     redis_url: str | None = Field(
         default=None,
         repr=False,
@@ -181,13 +186,15 @@ class Settings(BaseSettings):
         default=3, ge=0, le=3600, description="PostgreSQL's idle_in_transaction_session_timeout; 0: none"
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "direct_database_url")
     @classmethod
     def _is_postgresql(cls, url: str | None) -> str | None:
         if url is not None:
             try:
                 parts = urlsplit(url)
-                known = parts.scheme in {"postgresql", "postgres"} and (parts.port is None or parts.port > 0)
+                hosts = parts.netloc.rpartition("@")[2].split(",")  # a primary and its standbys, say
+                ports = [urlsplit(f"//{host}").port for host in hosts]
+                known = parts.scheme in {"postgresql", "postgres"} and all(p is None or p > 0 for p in ports)
             except ValueError:  # a port that is no number, a broken [IPv6] address
                 known = False
             if not known:
@@ -248,6 +255,7 @@ class Settings(BaseSettings):
                 f"HOST={self.host}: demo mode (ROWLOCK_AUTH=demo) lets every caller do everything, so it listens on loopback only (127.0.0.1)"
             )
         needs = (
+            (self.direct_database_url, "direct_database_url", self.database_url, "database_url"),
             (self.oidc_issuer, "oidc_issuer", self.oidc_audience or self.oidc_client_id, "oidc_audience"),
             (self.oidc_client_id, "oidc_client_id", self.oidc_issuer, "oidc_issuer"),
             (self.oidc_client_id, "oidc_client_id", self.public_url, "public_url"),

@@ -3,7 +3,8 @@
 A lane has a connection of its own; everything that only reads shares a pool.
 
 Behind a pooler in transaction mode (PgBouncer, Supabase) set ROWLOCK_STATEMENT_CACHE=0: nothing is then prepared, and
-the limits are set inside each transaction, because a session's settings would be another session's surprise.
+the limits are set inside each transaction, because a session's settings would be another session's surprise. Only LISTEN
+needs a session of its own: it goes to `Database.direct_dsn`, where one is named.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ CONNECT_SECONDS_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where the database is, and the limits of a session there; seconds throughout."""
+    """Where the database is, and the limits of a session there; seconds throughout.
+
+    `direct_dsn` leads to the same database without a pooler, where `dsn` has one.
+    """
 
     dsn: str
     pool_size: int = 10
@@ -29,6 +33,7 @@ class Database:
     statement_timeout: float = 10.0
     lock_timeout: float = 5.0
     idle_in_transaction: float = 3.0
+    direct_dsn: str | None = None
 
     @property
     def pooled(self) -> bool:
@@ -97,7 +102,9 @@ async def connect_lane(
 
 async def connect_listener(database: Database) -> asyncpg.Connection:
     """A connection that only hears notifications; it needs a session of its own, so no pooler may stand between."""
-    return await asyncpg.connect(**_session(database, "rowlock feed"))
+    return await asyncpg.connect(
+        **_session(database, "rowlock feed") | {"dsn": database.direct_dsn or database.dsn}
+    )
 
 
 async def connect_worker(database: Database) -> asyncpg.Connection:

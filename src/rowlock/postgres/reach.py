@@ -122,7 +122,7 @@ def _where(dsn: str) -> str:
     parts = urlsplit(dsn)
     query = parse_qs(parts.query)
     host = query.get("host", [unquote(parts.netloc.rpartition("@")[2])])[0] or "the default address"
-    if host.startswith("/") or parts.port is not None or ":" in host.rpartition("]")[2]:
+    if host.startswith("/") or "," in host or parts.port is not None or ":" in host.rpartition("]")[2]:
         return host
     return f"{host}:{query.get('port', ['5432'])[0]}"
 
