@@ -129,6 +129,7 @@ async def test_many_cold_processes_read_it_once(
         shared, "WAIT_SECONDS_MAX", SECONDS_MAX
     )  # as many in one process are slower than as many
     monkeypatch.setattr(redis_maps, "CLAIM_MS", 10_000)
+    monkeypatch.setattr(redis_maps, "GET_SECONDS_MAX", SECONDS_MAX)
     show = await make_show(here, 2_000)
     await try_book(here, show, ["1"])
     wanted = await committed(here, show)
