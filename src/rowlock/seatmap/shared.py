@@ -80,7 +80,14 @@ class SharedMaps:
             if (row := _borne_out(found, standing, standing)) is not None:
                 telemetry.SHARED_MAPS.labels("used").inc()
                 return row
-        claimed = await self._store.claim(show_id)
+        claimed, found = await self._claim(show_id)
+        if found is not None:
+            standing = await self._standing(show_id)
+            if standing is None:
+                return None
+            if (row := _borne_out(found, standing, standing)) is not None:
+                telemetry.SHARED_MAPS.labels("used").inc()
+                return row
         if not claimed:
             standing = standing or await self._standing(show_id)
             if standing is None:
@@ -109,9 +116,17 @@ class SharedMaps:
                     return None, False
                 if (row := _borne_out(found, asked, now)) is not None:
                     return row, False
-            if await self._store.claim(show_id):
-                return None, True
+            claimed, found = await self._claim(show_id)
+            if claimed:
+                now = None if found is None else await self._standing(show_id)
+                return None if found is None or now is None else _borne_out(found, asked, now), True
         return None, False
+
+    async def _claim(self, show_id: int) -> tuple[bool, _Entry | None]:
+        """Whether it is on us to read a map; and what was put there between our last look and that."""
+        if not await self._store.claim(show_id):
+            return False, None
+        return True, _unpacked(show_id, await self._store.get(show_id))
 
     async def _from_postgres(self, show_id: int, *, share: bool) -> MapRow | None:
         read = await self._pool.fetchrow(SQL.map, show_id)
