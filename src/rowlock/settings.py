@@ -147,7 +147,9 @@ class Settings(BaseSettings):
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
     )
-    pool_size: int = Field(default=10, ge=2, le=1000, description="connections of a process for reading")
+    pool_size: int = Field(
+        default=10, ge=4, le=1000, description="connections of a process for reading, and for background work"
+    )
     statement_cache: int = Field(
         default=100,
         ge=0,

@@ -42,7 +42,7 @@ def build(dsn: str, **changes: Any) -> Litestar:
         "rate_bookings_per_minute": 0,
         "rate_sign_ins_per_minute": 0,
         "work": False,
-        "pool_size": 3,
+        "pool_size": 4,
         **changes,
     }
     app = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]

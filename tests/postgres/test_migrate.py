@@ -86,6 +86,31 @@ async def test_pending_steps_run_in_order_and_only_once(empty_dsn: str, migratio
     assert await fetch(empty_dsn, "SELECT name FROM steps") == [("100%s :x \\ 'q'",), ("2",), ("3",)]
 
 
+async def test_nobody_is_kept_waiting_by_a_migration_that_waits(
+    empty_dsn: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup reads one table for an hour; a migration that waited for it would keep all others from the tables it has."""
+    add(migrations, "a1", None, "CREATE TABLE sold (n int)", "CREATE TABLE read (n int)")
+    await migrate.upgrade(empty_dsn, migrations)
+    add(migrations, "a2", "a1", "ALTER TABLE sold ADD m int", "ALTER TABLE read ADD m int")
+    monkeypatch.setattr(migrate, "LOCK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(migrate, "RETRY_SECONDS", 0.2)
+    backup, buyer = await asyncpg.connect(empty_dsn), await asyncpg.connect(empty_dsn)
+    try:
+        async with backup.transaction():
+            await backup.execute("LOCK TABLE read IN ACCESS SHARE MODE")
+            upgrading = asyncio.create_task(migrate.upgrade(empty_dsn, migrations))
+            for n in range(10):
+                await buyer.execute("INSERT INTO sold VALUES ($1)", n, timeout=20)
+                await asyncio.sleep(0.05)
+            assert not upgrading.done()
+        await asyncio.wait_for(upgrading, 20)
+    finally:
+        await backup.close()
+        await buyer.close()
+    assert await migrate.current(empty_dsn) == "a2"
+
+
 async def test_a_failing_step_leaves_the_schema_as_it_was(empty_dsn: str, migrations: Path) -> None:
     """A broken release can be rolled back: nothing is half done."""
     add(migrations, "a1", None, "CREATE TABLE kept (n int)")

@@ -102,7 +102,7 @@ class CloseSale(msgspec.Struct, frozen=True, gc=False):
 
 
 def in_line(command: object) -> bool:
-    """Whether a command comes after those of its show that were queued before it, and waits as long as it takes."""
+    """Whether a command comes after those of its show that were queued before it."""
     return isinstance(command, Book) and command.queued
 
 

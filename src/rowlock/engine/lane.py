@@ -11,8 +11,8 @@ What a failure does:
    little later, until its commands have waited long enough. They are then told BUSY: nothing was done.
  - Any other failure: some command may be poisonous. The batch is split in halves until the culprit stands alone and
    gets the error; the others go on.
- - Queued requests (`in_line`) are never told BUSY: nobody waits for them, and the next of their show must not overtake
-   them. They stay until they are decided, or the lane is closed.
+ - Queued requests (`in_line`) keep their order. Where one has waited too long, all of its show that are here go back to
+   their queue together, which hands them in again: those behind must not overtake it, and no lane stops for a show.
  - The answer to COMMIT is lost: the transaction is ended at the server, if it still runs, and the batch runs again in
    doubt. The rows answer: the batch needs the very locks that the lost transaction had, so it waits until that one is
    history, and then finds its own bookings by their ids (or does not, and makes them). It takes row locks, so its own
@@ -110,6 +110,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
+        self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
         self._connection: asyncpg.Connection | None = None
         self._batch: Batch | None = None
         self._task: asyncio.Task[None] | None = None
@@ -188,6 +189,7 @@ class Lane:
 
     async def _serve(self, entries: list[Entry]) -> None:
         """Answer every entry: with its decision, or with why there is none."""
+        self._given_back.clear()
         left = await self._settle(entries, self._decide_batch)
         by_show: dict[int, list[Entry]] = {}
         for entry in left:
@@ -268,27 +270,45 @@ class Lane:
         return left + behind + await self._settle(others, decide, doubt_since)
 
     def _drop_late(self, entries: list[Entry], doubt_since: float | None) -> list[Entry]:
-        """Tell those who have waited too long; a batch in doubt has longer, because its answer matters more."""
+        """Tell those who have waited too long; a batch in doubt has longer, because its answer matters more.
+
+        Queued requests go back to their queue, which keeps them, and all of their show with them: those behind must not
+        overtake them. A lane serves many shows, and may not stop for one.
+        """
         now = asyncio.get_running_loop().time()
-        if doubt_since is not None:
-            if now - doubt_since < DOUBT_SECONDS_MAX:
-                return entries
-            kept = []
-            for entry in entries:
-                if in_line(entry.command):
-                    kept.append(entry)
-                    continue
+        doubtful = doubt_since is not None
+        if doubt_since is not None and now - doubt_since < DOUBT_SECONDS_MAX:
+            return entries
+        late = [doubtful or now - entry.since > WAIT_SECONDS_MAX for entry in entries]
+        given_back = {
+            entry.command.show_id
+            for entry, is_late in zip(entries, late, strict=True)
+            if is_late and in_line(entry.command)
+        }
+        if given_back:
+            self._given_back |= given_back
+            waiting, self._queue = self._queue, deque()
+            self._queue.extend(entry for entry in waiting if not self._give_back(entry))
+        kept = []
+        for entry, is_late in zip(entries, late, strict=True):
+            if self._give_back(entry):
+                continue
+            if not is_late:
+                kept.append(entry)
+            elif doubtful:
                 _fail(
                     entry, OutcomeUnknown("the database's answer was lost; ask for the booking by its id", 5)
                 )
-            return kept
-        kept = []
-        for entry in entries:
-            if now - entry.since > WAIT_SECONDS_MAX and not in_line(entry.command):
-                _fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
             else:
-                kept.append(entry)
+                _fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
         return kept
+
+    def _give_back(self, entry: Entry) -> bool:
+        """Whether an entry goes back to its queue. If it was decided after all, it will be met by its id."""
+        if not in_line(entry.command) or entry.command.show_id not in self._given_back:
+            return False
+        _fail(entry, Busy("the request waits in its queue"))
+        return True
 
     async def _decide_batch(self, commands: Sequence[Command], doubtful: bool) -> list[Decision]:
         batch = await self._connected()

@@ -40,16 +40,20 @@ async def book_later(
     Raises `NotFound` for a show or seat that isn't there, `Invalid`, and `Busy` where the queue takes nothing.
     """
     prepared = await prepare(context, request)
-    show_id, request_hash = request.show_id, hash_of(request)
+    show_id = request.show_id
     while True:
         if idempotency_key is None:
             nonce = secrets.randbits(NONCE_BITS)
             identifier = queued_booking_id(context.ids_secret, show_id, request.user_id, nonce)
+            request_hash = hash_of(request, secrets.token_bytes(16))
         else:
             identifier = keyed_booking_id(context.ids_secret, show_id, request.user_id, idempotency_key)
-            earlier = await _earlier(context, identifier, request, request_hash)
-            if earlier is not None:
-                return earlier
+            request_hash = hash_of(request, idempotency_key)
+        earlier = await _earlier(context, identifier, request, request_hash)
+        if earlier is not None:
+            if idempotency_key is None:
+                continue  # by chance a random id was met that is a booking's: take another one
+            return earlier
         queued = QueuedRequest(identifier, request, request_hash, by, datetime.now(UTC))
         waiting = await _put(context, queued)
         if waiting.request_hash == request_hash and waiting.request.user_id == request.user_id:

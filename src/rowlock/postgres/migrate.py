@@ -10,18 +10,27 @@ To add one: `alembic revision -m "what it does"`, then write the SQL.
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 
 import asyncpg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+log = structlog.get_logger(__name__)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = int.from_bytes(b"Rowlock")  # nothing else may use this number
 CONNECT_SECONDS_MAX = 10
+# Whoever waits for a table's lock keeps all others from it. A reader may have a table for minutes (a backup, `rowlock
+# verify`), and nothing may be unsaleable for so long: it is given up after a moment, and tried again.
+LOCK_SECONDS_MAX = 2
+RETRY_SECONDS = 3
+TRIES_MAX = 200  # some ten minutes and more
 
 
 class UnknownSchemaError(Exception):
@@ -48,14 +57,26 @@ async def upgrade(dsn: str, migrations: Path = MIGRATIONS) -> None:
     """Run all migrations that a database lacks; raises `UnknownSchemaError`."""
     connection = await _connect(dsn)
     try:
-        async with connection.transaction(
-            isolation="read_committed"
-        ):  # sees what was committed while it waited
-            await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
-            if steps := script(await _current(connection), migrations):
-                await connection.execute(steps)
+        for tries in range(1, TRIES_MAX + 1):
+            try:
+                await _upgrade(connection, migrations)
+            except asyncpg.LockNotAvailableError:
+                if tries == TRIES_MAX:
+                    raise
+                log.warning("migration_waits_for_locks", tries=tries)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
     finally:
         await connection.close()
+
+
+async def _upgrade(connection: asyncpg.Connection, migrations: Path) -> None:
+    async with connection.transaction(isolation="read_committed"):  # sees what was committed while it waited
+        await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'")
+        if steps := script(await _current(connection), migrations):
+            await connection.execute(steps)
 
 
 def script(revision: str | None, migrations: Path = MIGRATIONS) -> str:
