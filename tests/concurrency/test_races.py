@@ -153,6 +153,17 @@ async def test_cancelling_a_show_under_bookings(context: Context, other: Context
 
 async def test_confirm_against_expire_at_the_same_instant(context: Context, other: Context) -> None:
     """A hold that was confirmed in time would be swept, or one that was swept be confirmed."""
+    seen: set[Outcome] = set()
+    rounds = 0
+    while seen != {Outcome.CONFIRMED, Outcome.HOLD_EXPIRED}:  # a busy machine may miss the instant
+        rounds += 1
+        assert rounds <= 15, "both must occur"
+        seen |= await _confirm_against_expire(context, other)
+    await audit(context)
+
+
+async def _confirm_against_expire(context: Context, other: Context) -> set[Outcome]:
+    """Confirm and expire holds around the moment at which they lapse; what confirming came to."""
     show = await make_show(context, 60, hold_seconds=1)
     held = await asyncio.gather(
         *(try_book(context, show, [str(n)], f"u{n}", confirm=False) for n in range(1, 61))
@@ -184,10 +195,7 @@ async def test_confirm_against_expire_at_the_same_instant(context: Context, othe
         else:
             assert confirmed is Outcome.HOLD_EXPIRED
             assert booking.status is BookingStatus.FAILED
-    assert {confirmed for confirmed, _ in results} == {Outcome.CONFIRMED, Outcome.HOLD_EXPIRED}, (
-        "both must occur"
-    )
-    await audit(context)
+    return {confirmed for confirmed, _ in results}
 
 
 async def test_a_lapsed_hold_overtaken_swept_and_confirmed_at_once(context: Context, other: Context) -> None:

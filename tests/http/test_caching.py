@@ -464,4 +464,6 @@ async def test_a_database_that_was_set_back_has_other_tags(client: httpx.AsyncCl
     after = await client.get(path, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert after.headers["ETag"] != before.headers["ETag"]
-    assert after.headers["Cache-Control"] == "no-cache"
+    assert after.headers["Cache-Control"] == (
+        "public, max-age=31536000, immutable" if kind == "layout" else "no-cache"
+    )

@@ -269,7 +269,7 @@ async def test_a_layout_is_kept_for_good(client: httpx.AsyncClient) -> None:
     """Each visit would load what never changes."""
     await new_show(client)
     answer = await client.get("/api/shows/1/layout")
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     again = await client.get("/api/shows/1/layout", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 

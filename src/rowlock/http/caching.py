@@ -29,6 +29,7 @@ from rowlock.seatmap.encoded import Bodies, Coding, Letters, Reading, SeatList, 
 from rowlock.seatmap.maps import SeatMap
 
 NO_CACHE = b"no-cache"  # may be kept, but must be asked about each time
+FOREVER = b"public, max-age=31536000, immutable"
 COMPRESSED_BYTES_MIN = 1_000  # below this the answer fits into one packet anyway
 
 LIST_SECONDS = 1.0  # a list of shows is as current as a live map is
@@ -159,7 +160,7 @@ async def layout_answer(request: Request[Any, Any, Any], context: Context, show_
         lambda: WholeLayout(layout),
         context.maps.history,
     )
-    return await _answer(request, source, layout.total_seats * _PLANNED_SEAT_BYTES)
+    return await _answer(request, source, layout.total_seats * _PLANNED_SEAT_BYTES, FOREVER)
 
 
 async def _map_of(context: Context, show_id: int) -> SeatMap:
@@ -169,19 +170,21 @@ async def _map_of(context: Context, show_id: int) -> SeatMap:
     return seat_map
 
 
-async def _answer(request: Request[Any, Any, Any], source: Source, size: int) -> Response[Any]:
+async def _answer(
+    request: Request[Any, Any, Any], source: Source, size: int, cache_control: bytes = NO_CACHE
+) -> Response[Any]:
     """200 with the body as the caller takes it, or 304. `size`: about how many bytes it has."""
     vary_by_encoding(request.scope)
     coding = coding_for(request.scope, size)
     etag = _etag(source, source.version, coding)
     if has_already(request.scope, etag):
-        return Encoded(304, [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", NO_CACHE)], b"")
+        return Encoded(304, [(b"etag", b'"%b"' % etag.encode()), (b"cache-control", cache_control)], b"")
     body = await caches_of(request).bodies.get(source, coding)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body.content)),
         (b"etag", b'"%b"' % _etag(source, body.version, coding).encode()),
-        (b"cache-control", NO_CACHE),
+        (b"cache-control", cache_control),
     ]
     if coding is not Coding.PLAIN:
         headers.append((b"content-encoding", coding.encode()))

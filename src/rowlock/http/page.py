@@ -23,6 +23,7 @@ from litestar.types import ExceptionHandlersMap, Scope
 
 from rowlock.http.caching import (
     COMPRESSED_BYTES_MIN,
+    FOREVER,
     NO_CACHE,
     Encoded,
     coding_for,
@@ -75,7 +76,6 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-FOREVER = b"public, max-age=31536000, immutable"
 _COMPRESSED = {".ico", ".png", ".woff2"}  # already, each in its own way
 HOW_TO_GET_IT = b"""\
 <!doctype html>

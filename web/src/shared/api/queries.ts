@@ -9,12 +9,18 @@ export const showQuery = (id: number) =>
       unwrap(api.GET("/api/shows/{show_id}", { params: { path: { show_id: String(id) } }, signal })),
   });
 
-/** A layout never changes. */
+/** A layout never changes; but another database at the same address has other halls, so the browser asks about its own. */
 export const layoutQuery = (id: number) =>
   queryOptions({
     queryKey: ["layout", id],
     queryFn: ({ signal }) =>
-      unwrap(api.GET("/api/shows/{show_id}/layout", { params: { path: { show_id: String(id) } }, signal })),
+      unwrap(
+        api.GET("/api/shows/{show_id}/layout", {
+          params: { path: { show_id: String(id) } },
+          cache: "no-cache",
+          signal,
+        }),
+      ),
     staleTime: Number.POSITIVE_INFINITY,
   });
 
