@@ -297,6 +297,7 @@ PRIVATE = [
     "255.255.255.255", "192.0.0.192", "198.18.0.1", "168.63.129.16", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
     "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
     "2002:7f00:1::", "2002:a00:1::1", "::127.0.0.1", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "fec0::1", "::ffff:0:7f00:1", "::1:7f00:1", "4000::1", "64:ff9b:1::808:808", "::8.8.8.8",
 ]  # fmt: skip
 
 
@@ -307,7 +308,9 @@ def test_private_addresses_are_told(address: str) -> None:
         assert_public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
 def test_public_addresses_are_taken(address: str) -> None:
     """Nobody could have a webhook."""
     assert_public(address)
