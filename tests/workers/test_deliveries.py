@@ -263,6 +263,21 @@ async def test_a_worker_that_dies_is_followed_by_another(
         assert set(receiver.ids(show)) == {f"{show}-1"}
 
 
+async def test_a_slow_failure_does_not_undo_a_delivery(context: Context, dsn: str) -> None:
+    """The log would say of an event that arrived that it is still to come, and nobody would ever try it again."""
+    async with receiving() as receiver:
+        receiver.answer = lambda _: None if len(receiver.heard) == 1 else OK
+        hook = await create_webhook(context, receiver.url)
+        async with delivering(context, dsn):
+            show = await make_show(context, 3)
+            await until(lambda: len(receiver.heard) == 1)
+            await redeliver(context, hook.id, f"{show}-1")  # while the first attempt hangs
+            await until_so(context, "SELECT attempts = 2 FROM deliveries", SECONDS_MAX)
+        (delivery,) = (await list_deliveries(context, hook.id)).items
+        assert delivery.status is DeliveryStatus.DELIVERED
+        assert (delivery.answer_status, delivery.answer, delivery.error) == (200, "ok", None)
+
+
 async def test_only_so_much_of_an_answer_is_read(context: Context) -> None:
     """A receiver could fill our memory, or keep us busy for ever."""
     async with receiving() as receiver:

@@ -96,8 +96,14 @@ LIMIT $4::integer
 
 -- name: record
 -- What came of an attempt. $1–$3: show, webhook, number. $4: status. $5: status of the answer. $6: its beginning. $7: error.
+-- Two may have been at it, as where a lease ran out, or a redelivery was asked for meanwhile: the slower one makes nothing
+-- pending again that is done, and overwrites no success that it knows nothing of.
 UPDATE deliveries
-SET status = $4, attempts = attempts + 1, attempted_at = clock_timestamp(), answer_status = $5, answer = $6, error = $7,
+SET status = CASE WHEN status = 'delivered' OR $4 = 'pending' THEN status ELSE $4 END,
+    attempts = attempts + 1, attempted_at = clock_timestamp(),
+    answer_status = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN answer_status ELSE $5 END,
+    answer = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN answer ELSE $6 END,
+    error = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN error ELSE $7 END,
     delivered_at = CASE WHEN $4 = 'delivered' THEN clock_timestamp() ELSE delivered_at END, requested_at = NULL
 WHERE show_id = $1 AND webhook_id = $2 AND seq = $3
 RETURNING attempts
