@@ -234,9 +234,33 @@ async def test_what_is_done_and_old_is_pruned_and_nothing_else(
     await queueing.close()
     await context.pool.execute("UPDATE outbox SET at = now() - interval '2 days'")
     await try_book(context, show, ["2"])
-    await Keeping(context, 1).round()
+    await Keeping(context, 1, publishes=publishes).round()
     left = [row["seq"] for row in await context.pool.fetch("SELECT seq FROM outbox ORDER BY seq")]
     assert left == ([1, 2, 3] if publishes else [3])
+
+
+async def test_what_a_broker_was_to_have_is_done_once_there_is_none(
+    context: Context, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without AMQP_URL the first row that was not published would keep every later one for ever, and count as late."""
+    monkeypatch.setattr(outbox, "PRUNE_AT_ONCE", 2)
+    show = await make_show(context, 10)
+    for seat in ("1", "2"):
+        await try_book(context, show, [seat])
+    before = Queueing(context, Database(dsn), SOURCE, publishes=True)
+    await drain(before)
+    await before.close()
+    await try_book(context, show, ["3"])  # waits for the webhooks, which there are with and without a broker
+    keeping = Keeping(context, 7, publishes=False)
+    assert await keeping.round(), "there is more than a portion"
+    await keeping.round()
+    query = "SELECT seq, published FROM outbox ORDER BY seq"
+    assert [row["published"] for row in await context.pool.fetch(query)] == [True, True, True, False]
+    await context.pool.execute("UPDATE outbox SET at = now() - interval '8 days'")
+    while await keeping.round():
+        pass
+    await keeping.round()
+    assert [row["seq"] for row in await context.pool.fetch(query)] == [4]
 
 
 async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> None:
@@ -248,7 +272,7 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
 
     await make_show(context, 10)
     await context.pool.execute("UPDATE outbox SET at = now() - interval '1 hour'")
-    keeping = Keeping(context, 1)
+    keeping = Keeping(context, 1, publishes=True)
     await keeping.measure()
     assert 3600 <= lag("queued") < 4000
     assert 3600 <= lag("published") < 4000

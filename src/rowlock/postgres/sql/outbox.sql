@@ -61,6 +61,14 @@ UPDATE outbox o SET queued = true, published = o.published OR $3::boolean
 FROM unnest($1::bigint[], $2::bigint[]) AS done (show_id, seq)
 WHERE o.show_id = done.show_id AND o.seq = done.seq
 
+-- name: forgo_broker
+-- Rows that a broker was to have, when there was one, are done without it: $1 of them.
+WITH forgone AS (
+    SELECT show_id, seq FROM outbox WHERE NOT published AND queued ORDER BY show_id, seq LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox o SET published = true FROM forgone WHERE o.show_id = forgone.show_id AND o.seq = forgone.seq
+
 -- name: published
 -- The broker has these rows.
 UPDATE outbox o SET published = true
