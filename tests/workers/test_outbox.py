@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -282,6 +283,24 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
     await keeping.measure()
     assert lag("queued") == 0
     assert lag("published") >= 3600
+
+
+async def test_where_nothing_is_old_pruning_reads_one_row_of_a_show(context: Context) -> None:
+    """Each process would read a hundred rows of every show each minute, for nothing."""
+    await context.pool.execute(
+        "INSERT INTO outbox (show_id, seq, events, version, at, queued, published, body) "
+        "SELECT show, n, 1, n, now(), true, true, '\\x90' "
+        "FROM generate_series(1, 100) AS show, generate_series(1, 200) AS n"
+    )
+    await context.pool.execute("VACUUM ANALYZE outbox")
+    query = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {outbox.SQL.prune}"
+    ((plan,),) = await context.pool.fetch(query, 7, 1_000, 100)
+
+    def read(node: dict[str, Any]) -> float:
+        own = node["Actual Rows"] * node["Actual Loops"] if node.get("Relation Name") == "outbox" else 0
+        return float(own + sum(read(child) for child in node.get("Plans", ())))
+
+    assert 100 <= read(msgspec.json.decode(plan)[0]["Plan"]) <= 110, plan
 
 
 async def test_the_search_for_what_is_to_do_reads_no_history(context: Context, dsn: str) -> None:
