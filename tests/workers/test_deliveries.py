@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpcore
 import pytest
 
@@ -276,6 +277,57 @@ async def test_a_slow_failure_does_not_undo_a_delivery(context: Context, dsn: st
         (delivery,) = (await list_deliveries(context, hook.id)).items
         assert delivery.status is DeliveryStatus.DELIVERED
         assert (delivery.answer_status, delivery.answer, delivery.error) == (200, "ok", None)
+
+
+async def test_redeliveries_to_one_webhook_leave_slots_to_others(
+    context: Context, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for a day's events again, of a receiver that hangs, would keep all others from theirs."""
+    monkeypatch.setattr(deliveries, "SLOTS", 4)
+    monkeypatch.setattr(deliveries, "WEBHOOK_SLOTS", 2)
+    async with receiving() as hanging, receiving() as well:
+        slow, quick = [await create_webhook(context, receiver.url) for receiver in (hanging, well)]
+        async with delivering(context, dsn):
+            show = await make_show(context, 9)
+            for n in range(5):
+                await try_book(context, show, [str(n + 1)])
+            for hook in (slow, quick):
+                await until_logged(context, hook, DeliveryStatus.DELIVERED, 6)
+        hanging.answer = lambda _: None
+        for n in range(1, 7):
+            await redeliver(context, slow.id, f"{show}-{n}")
+        await redeliver(context, quick.id, f"{show}-1")
+        deliverer = Deliverer(context, disable_days=3)
+        try:
+            await deliverer.round()
+            assert deliverer._busy[slow.id] == 2
+            await deliverer.round()
+            assert deliverer._busy[slow.id] <= 2
+            await until(lambda: len(well.heard) == 7)
+        finally:
+            await deliverer.stop()
+
+
+async def test_a_look_costs_the_same_however_many_webhooks_there_are(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred webhooks that nothing happens to would ask the database four hundred times a second."""
+    await context.pool.execute(
+        "INSERT INTO webhooks (url, types, secret) SELECT 'https://192.0.78.9/', '{}', 'x' FROM generate_series(1, 50)"
+    )
+    ours = {deliveries.SQL.targets, deliveries.SQL.claim, deliveries.SQL.requested}
+    fetch, asked = asyncpg.Pool.fetch, []
+
+    async def counting(pool: asyncpg.Pool, query: str, *values: object, **options: Any) -> Any:
+        if query in ours:
+            asked.append(query)
+        return await fetch(pool, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", counting)
+    deliverer = Deliverer(context, disable_days=3)
+    await deliverer.round()
+    await deliverer.stop()
+    assert sorted(asked) == sorted(ours)
 
 
 async def test_only_so_much_of_an_answer_is_read(context: Context) -> None:
