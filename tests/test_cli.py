@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 
 from rowlock import __version__
+from rowlock.domain.commands import Actor
 from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
+from rowlock.operations.book_later import book_later
+from rowlock.operations.context import open_context
+from rowlock.operations.views import BookRequest
 from rowlock.postgres.migrate import head
+from rowlock.postgres.pool import Database
 from tests.conftest import on_database, run_sql
 from tests.http.api import running
 from tests.processes import left_behind, rowlock
+from tests.support import make_show
 
 KEY = "k" * 32
 
@@ -154,6 +160,29 @@ def test_missing_privileges_are_named(tmp_path: Path, dsn: str) -> None:
         assert rowlock(tmp_path, "verify", DATABASE_URL=server_dsn).returncode == 0
     finally:
         run_sql(dsn, "DROP OWNED BY rowlock_server", "DROP ROLE rowlock_server")
+
+
+@pytest.mark.parametrize(("setting", "told"), [("true", 1), ("false", 0)])
+def test_dropping_a_queued_booking_tells_only_where_events_are_on(
+    tmp_path: Path, dsn: str, setting: str, told: int
+) -> None:
+    """An outbox that nobody reads would be written to by a command, whatever ROWLOCK_EVENTS says."""
+
+    async def bury() -> None:
+        async with open_context(Database(dsn), events=False) as context:
+            show = await make_show(context, 3)
+            await book_later(context, BookRequest(show, "ada", seat_count=1), by=Actor.OWNER)
+
+    asyncio.run(bury())
+    run_sql(dsn, "UPDATE booking_requests SET dead_at = now(), cause = 'a test'")
+    done = rowlock(tmp_path, "queue", "drop", "--all", DATABASE_URL=dsn, ROWLOCK_EVENTS=setting)
+    assert done.stdout == "1 dead letter dropped.\n", done.stderr
+
+    async def count() -> int:
+        async with open_context(Database(dsn)) as context:
+            return int(await context.pool.fetchval("SELECT count(*) FROM outbox"))
+
+    assert asyncio.run(count()) == told
 
 
 def test_there_must_be_a_database_to_verify(tmp_path: Path) -> None:

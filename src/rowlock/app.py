@@ -165,8 +165,9 @@ def _telling(context: Context, settings: Settings) -> list[Worker]:
     """What brings events to the broker and to webhooks. Events off, too: there may be some from when they were on."""
     source = settings.public_url or "urn:rowlock"
     database = _database(settings)
-    queueing = Queueing(context, database, source, publishes=settings.amqp_url is not None)
-    keeping = Keeping(context, settings.keep_events_days)
+    publishes = settings.amqp_url is not None
+    queueing = Queueing(context, database, source, publishes=publishes)
+    keeping = Keeping(context, settings.keep_events_days, publishes=publishes)
     workers: list[Worker] = [
         Stage("events to webhooks", queueing, EVENTS_SECONDS),
         Loop("events pruner", keeping.round, PRUNE_SECONDS),

@@ -146,7 +146,11 @@ async def _with_context(settings: Settings, work: Callable[[Context], Awaitable[
     assert settings.database_url is not None, "whoever opens the database sets its address"
     database = Database(settings.database_url, statement_cache=settings.statement_cache)
     async with open_context(
-        database, lanes=1, hold_seconds=settings.hold_seconds, amqp_url=settings.amqp_url
+        database,
+        lanes=1,
+        hold_seconds=settings.hold_seconds,
+        events=settings.events,
+        amqp_url=settings.amqp_url,
     ) as context:
         if isinstance(context.queue, BrokerQueue):
             try:

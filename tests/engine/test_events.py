@@ -142,6 +142,14 @@ async def test_shows_are_told(context: Context) -> None:
     await audit(context)
 
 
+async def test_a_show_whose_last_seats_are_blocked_is_not_sold_out(context: Context) -> None:
+    """The box office would announce a success when it closes a stand."""
+    show = await make_show(context, 3)
+    await try_book(context, show, ["1"])
+    await block_seats(context, show, ["2", "3"], blocked=True)
+    assert await types_told(context, show) == ["show.created", "booking.confirmed", "show.updated"]
+
+
 async def test_all_of_a_batch_is_told_in_its_order(context: Context) -> None:
     """Under load, when most happens, readers would see it muddled."""
     show = await make_show(context, 200)

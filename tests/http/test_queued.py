@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -275,6 +276,26 @@ async def test_what_was_pruned_is_not_queued_again(
     )
     assert (await Sweeper(context, 30).run_once()).pruned == 1
     problem(await read(client, identifier), 404, "not_found")
+
+
+async def test_what_was_pruned_is_remembered_only_where_a_broker_needs_it(
+    client: httpx.AsyncClient, app: Litestar
+) -> None:
+    """Every direct booking with a key that failed would leave a row for ever, which nobody reads."""
+    context = app.state.context
+    await new_show(client)
+    for _ in range(2):
+        await client.post(
+            "/api/bookings",
+            json={"show_id": 1, "seats": ["1"]},
+            headers=ADA | {"Idempotency-Key": secrets.token_hex(4)},
+        )
+    await context.pool.execute(
+        "UPDATE bookings SET created_at = created_at - interval '31 days', settled_at = settled_at - interval '31 days' "
+        "WHERE status = 'FAILED'"
+    )
+    assert (await Sweeper(context, 30).run_once()).pruned == 1
+    assert await context.pool.fetchval("SELECT count(*) FROM pruned_requests") == 0
 
 
 async def test_a_full_queue_says_when_to_come_again(

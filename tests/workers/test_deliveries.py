@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpcore
 import pytest
 
@@ -263,6 +264,72 @@ async def test_a_worker_that_dies_is_followed_by_another(
         assert set(receiver.ids(show)) == {f"{show}-1"}
 
 
+async def test_a_slow_failure_does_not_undo_a_delivery(context: Context, dsn: str) -> None:
+    """The log would say of an event that arrived that it is still to come, and nobody would ever try it again."""
+    async with receiving() as receiver:
+        receiver.answer = lambda _: None if len(receiver.heard) == 1 else OK
+        hook = await create_webhook(context, receiver.url)
+        async with delivering(context, dsn):
+            show = await make_show(context, 3)
+            await until(lambda: len(receiver.heard) == 1)
+            await redeliver(context, hook.id, f"{show}-1")  # while the first attempt hangs
+            await until_so(context, "SELECT attempts = 2 FROM deliveries", SECONDS_MAX)
+        (delivery,) = (await list_deliveries(context, hook.id)).items
+        assert delivery.status is DeliveryStatus.DELIVERED
+        assert (delivery.answer_status, delivery.answer, delivery.error) == (200, "ok", None)
+
+
+async def test_redeliveries_to_one_webhook_leave_slots_to_others(
+    context: Context, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for a day's events again, of a receiver that hangs, would keep all others from theirs."""
+    monkeypatch.setattr(deliveries, "SLOTS", 4)
+    monkeypatch.setattr(deliveries, "WEBHOOK_SLOTS", 2)
+    async with receiving() as hanging, receiving() as well:
+        slow, quick = [await create_webhook(context, receiver.url) for receiver in (hanging, well)]
+        async with delivering(context, dsn):
+            show = await make_show(context, 9)
+            for n in range(5):
+                await try_book(context, show, [str(n + 1)])
+            for hook in (slow, quick):
+                await until_logged(context, hook, DeliveryStatus.DELIVERED, 6)
+        hanging.answer = lambda _: None
+        for n in range(1, 7):
+            await redeliver(context, slow.id, f"{show}-{n}")
+        await redeliver(context, quick.id, f"{show}-1")
+        deliverer = Deliverer(context, disable_days=3)
+        try:
+            await deliverer.round()
+            assert deliverer._busy[slow.id] == 2
+            await deliverer.round()
+            assert deliverer._busy[slow.id] <= 2
+            await until(lambda: len(well.heard) == 7)
+        finally:
+            await deliverer.stop()
+
+
+async def test_a_look_costs_the_same_however_many_webhooks_there_are(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred webhooks that nothing happens to would ask the database four hundred times a second."""
+    await context.pool.execute(
+        "INSERT INTO webhooks (url, types, secret) SELECT 'https://192.0.78.9/', '{}', 'x' FROM generate_series(1, 50)"
+    )
+    ours = {deliveries.SQL.targets, deliveries.SQL.claim, deliveries.SQL.requested}
+    fetch, asked = asyncpg.Pool.fetch, []
+
+    async def counting(pool: asyncpg.Pool, query: str, *values: object, **options: Any) -> Any:
+        if query in ours:
+            asked.append(query)
+        return await fetch(pool, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", counting)
+    deliverer = Deliverer(context, disable_days=3)
+    await deliverer.round()
+    await deliverer.stop()
+    assert sorted(asked) == sorted(ours)
+
+
 async def test_only_so_much_of_an_answer_is_read(context: Context) -> None:
     """A receiver could fill our memory, or keep us busy for ever."""
     async with receiving() as receiver:
@@ -297,6 +364,7 @@ PRIVATE = [
     "255.255.255.255", "192.0.0.192", "198.18.0.1", "168.63.129.16", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
     "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
     "2002:7f00:1::", "2002:a00:1::1", "::127.0.0.1", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "fec0::1", "::ffff:0:7f00:1", "::1:7f00:1", "4000::1", "64:ff9b:1::808:808", "::8.8.8.8",
 ]  # fmt: skip
 
 
@@ -307,7 +375,9 @@ def test_private_addresses_are_told(address: str) -> None:
         assert_public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
 def test_public_addresses_are_taken(address: str) -> None:
     """Nobody could have a webhook."""
     assert_public(address)
@@ -410,12 +480,12 @@ async def test_what_a_deleted_webhook_had_is_removed(context: Context, dsn: str)
         with pytest.raises(NotFound):
             await find_webhook(context, hook.id)
     for _ in range(2):
-        await Keeping(context, 7).round()
+        await Keeping(context, 7, publishes=False).round()
     for table in ("deliveries", "webhook_queues"):
         assert await context.pool.fetchval(f"SELECT count(*) FROM {table}") == 1
     await context.pool.execute("UPDATE deliveries SET created_at = now() - interval '8 days'")
     for _ in range(2):
-        await Keeping(context, 7).round()
+        await Keeping(context, 7, publishes=False).round()
     for table in ("deliveries", "webhook_queues"):
         assert await context.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
 

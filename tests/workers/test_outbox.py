@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -234,9 +235,33 @@ async def test_what_is_done_and_old_is_pruned_and_nothing_else(
     await queueing.close()
     await context.pool.execute("UPDATE outbox SET at = now() - interval '2 days'")
     await try_book(context, show, ["2"])
-    await Keeping(context, 1).round()
+    await Keeping(context, 1, publishes=publishes).round()
     left = [row["seq"] for row in await context.pool.fetch("SELECT seq FROM outbox ORDER BY seq")]
     assert left == ([1, 2, 3] if publishes else [3])
+
+
+async def test_what_a_broker_was_to_have_is_done_once_there_is_none(
+    context: Context, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without AMQP_URL the first row that was not published would keep every later one for ever, and count as late."""
+    monkeypatch.setattr(outbox, "PRUNE_AT_ONCE", 2)
+    show = await make_show(context, 10)
+    for seat in ("1", "2"):
+        await try_book(context, show, [seat])
+    before = Queueing(context, Database(dsn), SOURCE, publishes=True)
+    await drain(before)
+    await before.close()
+    await try_book(context, show, ["3"])  # waits for the webhooks, which there are with and without a broker
+    keeping = Keeping(context, 7, publishes=False)
+    assert await keeping.round(), "there is more than a portion"
+    await keeping.round()
+    query = "SELECT seq, published FROM outbox ORDER BY seq"
+    assert [row["published"] for row in await context.pool.fetch(query)] == [True, True, True, False]
+    await context.pool.execute("UPDATE outbox SET at = now() - interval '8 days'")
+    while await keeping.round():
+        pass
+    await keeping.round()
+    assert [row["seq"] for row in await context.pool.fetch(query)] == [4]
 
 
 async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> None:
@@ -248,7 +273,7 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
 
     await make_show(context, 10)
     await context.pool.execute("UPDATE outbox SET at = now() - interval '1 hour'")
-    keeping = Keeping(context, 1)
+    keeping = Keeping(context, 1, publishes=True)
     await keeping.measure()
     assert 3600 <= lag("queued") < 4000
     assert 3600 <= lag("published") < 4000
@@ -258,6 +283,24 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
     await keeping.measure()
     assert lag("queued") == 0
     assert lag("published") >= 3600
+
+
+async def test_where_nothing_is_old_pruning_reads_one_row_of_a_show(context: Context) -> None:
+    """Each process would read a hundred rows of every show each minute, for nothing."""
+    await context.pool.execute(
+        "INSERT INTO outbox (show_id, seq, events, version, at, queued, published, body) "
+        "SELECT show, n, 1, n, now(), true, true, '\\x90' "
+        "FROM generate_series(1, 100) AS show, generate_series(1, 200) AS n"
+    )
+    await context.pool.execute("VACUUM ANALYZE outbox")
+    query = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {outbox.SQL.prune}"
+    ((plan,),) = await context.pool.fetch(query, 7, 1_000, 100)
+
+    def read(node: dict[str, Any]) -> float:
+        own = node["Actual Rows"] * node["Actual Loops"] if node.get("Relation Name") == "outbox" else 0
+        return float(own + sum(read(child) for child in node.get("Plans", ())))
+
+    assert 100 <= read(msgspec.json.decode(plan)[0]["Plan"]) <= 110, plan
 
 
 async def test_the_search_for_what_is_to_do_reads_no_history(context: Context, dsn: str) -> None:

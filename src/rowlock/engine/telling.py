@@ -90,11 +90,14 @@ async def gather(world: World, read_show: ReadShow) -> list[Told]:
 
 
 def _sold_out(world: World, show_id: int) -> bool:
-    """Whether this batch took the last seat that could still be had: a held one may come back, and counts as one."""
+    """Whether this batch sold the last seat that could still be had: a held one may come back, and counts as one.
+
+    Where the last ones were blocked, nothing was sold.
+    """
     sale, change = world.sales[show_id], world.count_changes[show_id]
     before = sale.available + sale.reserved
     after = before + change.get(SeatStatus.AVAILABLE, 0) + change.get(SeatStatus.RESERVED, 0)
-    return after == 0 < before
+    return after == 0 < before and change.get(SeatStatus.BOOKED, 0) > 0
 
 
 async def _with_show(

@@ -2,7 +2,8 @@
 
 An address is refused unless it is one that the public internet routes: private networks, this machine, link-local
 addresses (clouds keep their metadata there), carrier-grade NAT, multicast and whatever is reserved are not, nor are
-IPv6 addresses that such an IPv4 address is wrapped in. A name is refused if any of its addresses is.
+IPv6 addresses that such an IPv4 address is wrapped in. Of IPv6 only what IANA has given out as global unicast is public:
+what it holds back may be anybody's. A name is refused if any of its addresses is.
 
 The URL is checked when it is given, so that whoever gives it is told. What counts is the check of the very address
 that is connected to (workers/outgoing.py).
@@ -21,7 +22,10 @@ from rowlock.operations.errors import Invalid
 URL_CHARS_MAX: Final = 2_000
 RESOLVE_SECONDS_MAX: Final = 2.0
 A_URL: Final = "must look like https://example.org/hooks"
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# IPv6 addresses that are nothing but an IPv4 address, which is what counts: mapped, and NAT64's well-known prefix, which is
+# all that a host without IPv4 sees of one.
+_ONLY_IPV4 = (ipaddress.ip_network("::ffff:0:0/96"), ipaddress.ip_network("64:ff9b::/96"))
 # Reserved by IANA, and taken for public by Python's older versions.
 _RESERVED = tuple(
     ipaddress.ip_network(text)
@@ -45,16 +49,21 @@ def assert_public(text: str) -> None:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in _ONLY_IPV4):
+            return True  # by itself
+        if address not in _GLOBAL_UNICAST:
+            return False
     reserved = any(address in network for network in _RESERVED)
     return address.is_global and not (address.is_multicast or reserved or address in _METADATA)
 
 
 def _wrapped(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 address leads to, by the ways there are: mapped, 6to4, Teredo, NAT64, compatible."""
+    """The IPv4 addresses that an IPv6 address leads to, by the ways there are: mapped, NAT64, 6to4, Teredo."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found: list[Address | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if any(address in network for network in _NAT64) or int(address) >> 32 == 0:
+    found: list[Address | None] = [address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _ONLY_IPV4):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     return [one for one in found if one is not None]
 

@@ -102,20 +102,30 @@ class Deliverer:
     async def round(self) -> bool:
         """Take what is due, and begin with it. There is never more to do at once: a queue is worked on until it is empty."""
         pool = self._context.pool
-        targets = await pool.fetch(SQL.targets)
         free = SLOTS - len(self._tasks)
-        slots = [(row["id"], min(free, WEBHOOK_SLOTS - self._busy[row["id"]])) for row in targets]
-        slots = [(webhook_id, count) for webhook_id, count in slots if count > 0]
-        for webhook_id, count in random.sample(slots, len(slots)):  # nobody is always first
-            left = min(count, SLOTS - len(self._tasks))
-            if left <= 0:
-                break
-            for claim in await pool.fetch(SQL.claim, [webhook_id], [left], LEASE_SECONDS):
-                self._begin(webhook_id, self._work_on(claim))
-        if len(self._tasks) < SLOTS:
-            for row in await pool.fetch(SQL.requested, SLOTS - len(self._tasks), LEASE_SECONDS):
+        if free <= 0:
+            return False
+        targets = [row["id"] for row in await pool.fetch(SQL.targets)]
+        ids = [
+            one for one in random.sample(targets, len(targets)) if self._free(one) > 0
+        ]  # nobody is always first
+        if ids:
+            for claim in await pool.fetch(
+                SQL.claim, ids, [self._free(one) for one in ids], LEASE_SECONDS, free
+            ):
+                self._begin(claim["webhook_id"], self._work_on(claim))
+        free = SLOTS - len(self._tasks)
+        if free > 0:
+            busy = list(+self._busy)
+            for row in await pool.fetch(
+                SQL.requested, free, LEASE_SECONDS, WEBHOOK_SLOTS, busy, [self._free(one) for one in busy]
+            ):
                 self._begin(row["webhook_id"], self._once_more(row))
         return False
+
+    def _free(self, webhook_id: int) -> int:
+        """How many slots a webhook has left."""
+        return WEBHOOK_SLOTS - self._busy[webhook_id]
 
     def _begin(self, webhook_id: int, work: Any) -> None:
         task = asyncio.create_task(self._guarded(work), name=f"delivery to webhook {webhook_id}")

@@ -209,20 +209,25 @@ def _done(spelled: Sequence[tuple[Any, list[Spelled]]], confirmed: Sequence[bool
 
 
 class Keeping:
-    """Prunes what is done and old, and measures what is not done."""
+    """Prunes what is done and old, and measures what is not done; `publishes` says whether there is a broker."""
 
-    def __init__(self, context: Context, keep_days: float) -> None:
+    def __init__(self, context: Context, keep_days: float, *, publishes: bool) -> None:
         self._context = context
         self._keep_days = keep_days
+        self._publishes = publishes
 
     async def round(self) -> bool:
         """One round of pruning. Returns whether there is more."""
         days = self._keep_days
+        forgone = 0
+        if not self._publishes:
+            # From when there was a broker: nobody would publish them any more, nor anything behind them be pruned.
+            forgone = await self._execute(SQL.forgo_broker, PRUNE_AT_ONCE)
         events = await self._execute(SQL.prune, days, PRUNE_AT_ONCE, PRUNE_OF_SHOW)
         telemetry.EVENTS_PRUNED.inc(events)
         deliveries = await self._execute(SQL.prune_deliveries, days, PRUNE_AT_ONCE)
         queues = await self._execute(SQL.prune_queues, days, PRUNE_AT_ONCE)
-        return events >= PRUNE_OF_SHOW or max(deliveries, queues) >= PRUNE_AT_ONCE
+        return events >= PRUNE_OF_SHOW or max(forgone, deliveries, queues) >= PRUNE_AT_ONCE
 
     async def _execute(self, query: str, *values: object) -> int:
         tag: str = await self._context.pool.execute(query, *values)

@@ -99,9 +99,10 @@ class Sweeper:
     async def _prune(self) -> int:
         async with self._context.pool.acquire() as connection, connection.transaction():
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
-            # An id that was queued would read as if it still were.
+            # An id that was queued at a broker would read as if it still were. The table knows what waits in it.
             secret = self._context.ids_secret
-            queued = [row for row in pruned if was_queued(secret, row["id"], row["user_id"])]
+            by_id = not self._context.queue.in_database
+            queued = [row for row in pruned if by_id and was_queued(secret, row["id"], row["user_id"])]
             if queued:
                 await connection.execute(
                     QUEUE.remember_pruned, [row["show_id"] for row in queued], [row["id"] for row in queued]

@@ -61,6 +61,14 @@ UPDATE outbox o SET queued = true, published = o.published OR $3::boolean
 FROM unnest($1::bigint[], $2::bigint[]) AS done (show_id, seq)
 WHERE o.show_id = done.show_id AND o.seq = done.seq
 
+-- name: forgo_broker
+-- Rows that a broker was to have, when there was one, are done without it: $1 of them.
+WITH forgone AS (
+    SELECT show_id, seq FROM outbox WHERE NOT published AND queued ORDER BY show_id, seq LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox o SET published = true FROM forgone WHERE o.show_id = forgone.show_id AND o.seq = forgone.seq
+
 -- name: published
 -- The broker has these rows.
 UPDATE outbox o SET published = true
@@ -74,12 +82,17 @@ SELECT set_config('idle_in_transaction_session_timeout', '60000', true)
 
 -- name: prune
 -- Rows that are done and older than they are kept for, some at a time: of each show the first ones, up to the first that is
--- to stay. From show to show by the primary key. $1: days. $2: how many, $3: how many of a show.
+-- to stay. From show to show by the primary key: one row of each is read, and more only where that one is old.
+-- $1: days. $2: how many, $3: how many of a show.
 WITH RECURSIVE shows AS (
-    (SELECT show_id FROM outbox ORDER BY show_id LIMIT 1)
+    (SELECT show_id, queued AND published AND at < now() - make_interval(secs => $1::float8 * 86400) AS begins_old
+     FROM outbox ORDER BY show_id, seq LIMIT 1)
     UNION ALL
-    SELECT (SELECT o.show_id FROM outbox o WHERE o.show_id > shows.show_id ORDER BY o.show_id LIMIT 1)
-    FROM shows WHERE shows.show_id IS NOT NULL
+    SELECT o.show_id, o.begins_old
+    FROM shows AS before CROSS JOIN LATERAL (
+        SELECT show_id, queued AND published AND at < now() - make_interval(secs => $1::float8 * 86400) AS begins_old
+        FROM outbox WHERE show_id > before.show_id ORDER BY show_id, seq LIMIT 1
+    ) AS o
 ), old AS MATERIALIZED (
     SELECT o.show_id, o.seq
     FROM shows CROSS JOIN LATERAL (
@@ -88,7 +101,7 @@ WITH RECURSIVE shows AS (
                    OVER (ORDER BY f.seq) AS all_old
         FROM (SELECT * FROM outbox WHERE outbox.show_id = shows.show_id ORDER BY seq LIMIT $3::integer) AS f
     ) AS o
-    WHERE shows.show_id IS NOT NULL AND o.all_old
+    WHERE shows.begins_old AND o.all_old
     LIMIT $2::integer
 )
 DELETE FROM outbox o USING old WHERE o.show_id = old.show_id AND o.seq = old.seq

@@ -58,7 +58,8 @@ ON CONFLICT (show_id, webhook_id) DO UPDATE
 SET queued_seq = greatest(q.queued_seq, excluded.queued_seq), due_at = coalesce(q.due_at, excluded.due_at)
 
 -- name: claim
--- Take queues that are due, for so many seconds. $1: webhooks. $2: how many of each. $3: seconds.
+-- Take queues that are due, for so many seconds. $1: webhooks, those that come first in front. $2: how many of each.
+-- $3: seconds. $4: how many altogether.
 WITH due AS MATERIALIZED (
     SELECT d.show_id, d.webhook_id
     FROM unnest($1::bigint[], $2::integer[]) AS wanted (webhook_id, slots)
@@ -69,6 +70,7 @@ WITH due AS MATERIALIZED (
         LIMIT wanted.slots
         FOR UPDATE SKIP LOCKED
     ) AS d
+    LIMIT $4::integer
 )
 UPDATE webhook_queues q SET due_at = now() + make_interval(secs => $3::float8)
 FROM due WHERE q.show_id = due.show_id AND q.webhook_id = due.webhook_id
@@ -96,8 +98,14 @@ LIMIT $4::integer
 
 -- name: record
 -- What came of an attempt. $1–$3: show, webhook, number. $4: status. $5: status of the answer. $6: its beginning. $7: error.
+-- Two may have been at it, as where a lease ran out, or a redelivery was asked for meanwhile: the slower one makes nothing
+-- pending again that is done, and overwrites no success that it knows nothing of.
 UPDATE deliveries
-SET status = $4, attempts = attempts + 1, attempted_at = clock_timestamp(), answer_status = $5, answer = $6, error = $7,
+SET status = CASE WHEN status = 'delivered' OR $4 = 'pending' THEN status ELSE $4 END,
+    attempts = attempts + 1, attempted_at = clock_timestamp(),
+    answer_status = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN answer_status ELSE $5 END,
+    answer = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN answer ELSE $6 END,
+    error = CASE WHEN status = 'delivered' AND $4 <> 'delivered' THEN error ELSE $7 END,
     delivered_at = CASE WHEN $4 = 'delivered' THEN clock_timestamp() ELSE delivered_at END, requested_at = NULL
 WHERE show_id = $1 AND webhook_id = $2 AND seq = $3
 RETURNING attempts
@@ -126,15 +134,21 @@ RETURNING active
 
 -- name: requested
 -- Deliveries that somebody asked for once more; each is put off, so that nobody else takes it. $1: how many. $2: seconds.
-WITH asked AS (
-    SELECT show_id, webhook_id, seq FROM deliveries
-    WHERE requested_at <= now()
+-- $3: how many of a webhook. $4, $5: webhooks of which fewer may be taken, and how many.
+WITH busy AS (
+    SELECT webhook_id, free FROM unnest($4::bigint[], $5::integer[]) AS b (webhook_id, free)
+), asked AS MATERIALIZED (
+    SELECT show_id, webhook_id, seq, requested_at FROM deliveries d
+    WHERE requested_at <= now() AND NOT EXISTS (SELECT FROM busy b WHERE b.webhook_id = d.webhook_id AND b.free <= 0)
     ORDER BY requested_at
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT a.*, row_number() OVER (PARTITION BY a.webhook_id ORDER BY a.requested_at) AS nth, coalesce(b.free, $3::integer) AS free
+    FROM asked a LEFT JOIN busy b USING (webhook_id)
 )
 UPDATE deliveries d SET requested_at = now() + make_interval(secs => $2::float8)
-FROM asked WHERE d.show_id = asked.show_id AND d.webhook_id = asked.webhook_id AND d.seq = asked.seq
+FROM ranked r WHERE r.nth <= r.free AND d.show_id = r.show_id AND d.webhook_id = r.webhook_id AND d.seq = r.seq
 RETURNING d.show_id, d.webhook_id, d.seq, d.type, d.status, d.body
 
 -- name: request

@@ -79,4 +79,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Requests that wait would be lost."""
-    raise RuntimeError("0004 may hold requests that 0002 has no place for")
+    raise RuntimeError("0004 may hold requests that 0003 has no place for")
