@@ -228,12 +228,13 @@ async def test_who_asked_is_said_by_nginx_alone(
     with nginx() as url:
         async with client_of(url, 1) as client:
             statuses = []
-            for n in range(12):
+            for n in range(30):
                 claims = {"X-Forwarded-For": f"203.0.113.{n}", "Forwarded": f"for=203.0.113.{n}"}
                 answer = await client.post("/api/session", json={"name": "Ada"}, headers=claims)
                 statuses.append(answer.status_code)
                 client.cookies.clear()  # each is somebody new
-        assert statuses.count(429) >= 4, "four a minute at each of two servers, whatever is claimed"
+        # Four a minute at each of two servers, whatever is claimed; a busy machine may come into a second minute.
+        assert statuses.count(429) >= 30 - 2 * 8
         async with client_of(url, 2) as another:
             signed_in = await another.post("/api/session", json={"name": "Bob"})
             assert signed_in.is_success, "another address is another caller"

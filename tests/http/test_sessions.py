@@ -56,6 +56,7 @@ class TestGuests:
             "roles": ["customer"],
             "source": "cookie",
             "login_url": None,
+            "auth": "token",
         }
         assert site.post("/act", headers=OUR_PAGE).json() == {"user_id": body["user_id"]}
         assert site.delete("/api/session", headers=OUR_PAGE).status_code == 204
