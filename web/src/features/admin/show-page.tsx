@@ -185,7 +185,7 @@ function Actions({ show, isAdmin, statistics }: ActionsProps) {
               Cancel the show
             </Button>
           )}
-          <Dialog open={open === "edit"} title="Edit the show" onClose={close}>
+          <Dialog open={open === "edit"} title="Edit the show" wide onClose={close}>
             <Edit show={show} onDone={close} />
           </Dialog>
           <Cancel show={show} statistics={statistics} open={open === "cancel"} onClose={close} />

@@ -183,7 +183,7 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
           </h1>
           <p className="tabular mt-1 text-sm text-soft">
             {date(show.start_time, "day", show.time_zone)}, {date(show.start_time, "time", show.time_zone)}{" "}
-            <Live connection={connection} statuses={statuses} />
+            {show.status !== "cancelled" && <Live connection={connection} statuses={statuses} />}
           </p>
         </div>
         <Legend hall={hall} currency={show.currency} category={category} onCategory={setCategory} />
