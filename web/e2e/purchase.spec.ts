@@ -49,7 +49,28 @@ test("a purchase, from what is on to the ticket", async ({ page, house }) => {
   await page.getByRole("button", { name: "Cancel this booking" }).click();
   await page.getByRole("button", { name: "Give 2 seats back" }).click();
   await expect(page.getByRole("article").locator("[data-status=CANCELLED]")).toBeVisible();
-  await expect(page.getByText(/cancelled this booking/)).toBeVisible();
+  await expect(page.getByText("This booking was cancelled.")).toBeVisible();
+});
+
+test("where nothing is free, nothing is offered: held may come back, sold is sold", async ({
+  page,
+  house,
+}) => {
+  const show = await house.makeShow({ name: "Full", total_seats: 4 });
+  const hold = await house.server.call<{ id: string }>("/bookings", {
+    show_id: show.id,
+    user_id: "ann",
+    seat_count: 4,
+    confirm: false,
+  });
+  await actAs(page, "Ida");
+  await page.goto(`/booking/${show.id}`);
+  await expect(page.getByRole("heading", { name: "All held just now; some may come back" })).toBeVisible();
+  await expect(page.getByRole("button", { name: /^Best/ })).toBeHidden();
+  await house.server.call(`/bookings/${hold.id}/confirm`, {});
+  await expect(page.getByRole("heading", { name: "Sold out" })).toBeVisible();
+  await house.server.call(`/bookings/${hold.id}/cancel`, {});
+  await expect(page.getByRole("button", { name: /^Best/ })).toBeVisible();
 });
 
 test("the best seats together, of a category, and given back", async ({ page, house }) => {

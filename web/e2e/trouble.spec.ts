@@ -110,6 +110,9 @@ test("where sign-in is real: a guest buys by name, and staff come in by token", 
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("button", { name: "I work here" }).click();
+    await page.getByLabel("Token").fill(`${admin}x`);
+    await page.getByRole("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
+    await expect(page.getByText("This token is not valid, or no longer.")).toBeVisible();
     await page.getByLabel("Token").fill(admin);
     await page.getByRole("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
     await expect(page.getByRole("link", { name: "Box office" })).toBeVisible();

@@ -1,4 +1,4 @@
-import { Monitor, Moon, Sun } from "lucide-react";
+import { Monitor, Moon, Sun, UserRound } from "lucide-react";
 import { AnimatePresence } from "motion/react";
 import * as m from "motion/react-m";
 import { useState } from "react";
@@ -45,7 +45,7 @@ function Header() {
   const { isStaff } = useSession();
   return (
     <header className="border-b border-line bg-paper">
-      <div className="mx-auto flex h-14 max-w-[100rem] items-center gap-1 px-4 sm:gap-2 sm:px-6">
+      <div className="mx-auto flex h-14 max-w-[100rem] items-center px-4 sm:gap-2 sm:px-6">
         <Link to="/" className="title mr-auto shrink-0 text-lg whitespace-nowrap font-[560] tracking-tight">
           Rowlock
         </Link>
@@ -67,7 +67,7 @@ function HeaderLink({ to, label, short }: { to: string; label: string; short?: s
       to={to}
       end={to === "/"}
       className={({ isActive }) =>
-        `inline-flex min-h-11 items-center px-2 text-sm whitespace-nowrap font-[520] sm:px-3 ${
+        `inline-flex min-h-11 items-center px-1.5 text-sm whitespace-nowrap font-[520] sm:px-3 ${
           isActive
             ? "text-ink underline decoration-accent decoration-2 underline-offset-8"
             : "text-soft hover:text-ink"
@@ -113,18 +113,21 @@ function ThemeButton() {
 }
 
 function VisitorButton() {
-  const { visitor, loading } = useSession();
+  const { visitor, isStaff, loading } = useSession();
   const [open, setOpen] = useState(false);
   return (
     <>
       <Button
         size="small"
         tone="plain"
-        className="min-h-9 max-w-20 min-w-0 sm:max-w-56"
+        className={`min-h-9 max-w-20 sm:max-w-56 ${isStaff ? "shrink-0 max-sm:px-1.5 sm:shrink" : ""} min-w-0`}
         disabled={loading}
         onClick={() => setOpen(true)}
       >
-        <span className="truncate">{visitor ? visitor.name : "Sign in"}</span>
+        {isStaff && <UserRound size={18} aria-hidden className="sm:hidden" />}
+        <span className={`truncate ${isStaff ? "max-sm:sr-only" : ""}`}>
+          {visitor ? visitor.name : "Sign in"}
+        </span>
       </Button>
       <SignInDialog open={open} onClose={() => setOpen(false)} />
     </>

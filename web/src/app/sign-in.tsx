@@ -1,7 +1,7 @@
 import { type FormEvent, useState } from "react";
 import { useLocation } from "react-router";
 import { useSession } from "@/app/session";
-import { say } from "@/shared/api/problems";
+import { ApiError, say } from "@/shared/api/problems";
 import type { Role } from "@/shared/api/types";
 import { Button, buttonClass } from "@/shared/ui/button";
 import { Dialog } from "@/shared/ui/dialog";
@@ -12,16 +12,20 @@ interface SignInProps {
   onClose(): void;
   /** Instead of closing: what one had to sign in for goes on, and closes the dialog by itself. */
   onEntered?(): void;
+  /** Where only staff get further, whoever one was before. */
+  staff?: boolean;
 }
 
 const NAME_LENGTH_MAX = 64; // as the API has it
 
 /** Who are you? A guest by name; staff by token or the issuer's page; in demo mode anybody, in any role. */
-export function SignInDialog({ open, onClose, onEntered }: SignInProps) {
+export function SignInDialog({ open, onClose, onEntered, staff = false }: SignInProps) {
   const { visitor } = useSession();
+  const known = visitor !== null && !staff;
+  const title = staff ? "Sign in as staff" : (visitor?.name ?? "Who are the seats for?");
   return (
-    <Dialog open={open} onClose={onClose} title={visitor ? visitor.name : "Who are the seats for?"}>
-      {visitor ? <Known onLeft={onClose} /> : <Unknown onEntered={onEntered ?? onClose} />}
+    <Dialog open={open} onClose={onClose} title={title}>
+      {known ? <Known onLeft={onClose} /> : <Unknown staff={staff} onEntered={onEntered ?? onClose} />}
     </Dialog>
   );
 }
@@ -46,18 +50,18 @@ function Known({ onLeft }: { onLeft(): void }) {
   );
 }
 
-function Unknown({ onEntered }: { onEntered(): void }) {
+function Unknown({ staff, onEntered }: { staff: boolean; onEntered(): void }) {
   const { mode } = useSession();
-  const [staff, setStaff] = useState(false);
-  if (staff) return <StaffForm onEntered={onEntered} onBack={() => setStaff(false)} />;
+  const [byToken, setByToken] = useState(staff && mode === "token");
+  if (byToken) return <StaffForm onEntered={onEntered} onBack={() => setByToken(false)} />;
   return (
     <>
-      <NameForm onEntered={onEntered} />
+      <NameForm first={staff ? "admin" : "customer"} onEntered={onEntered} />
       {mode === "token" && (
         <button
           type="button"
           className="self-start text-sm text-soft underline underline-offset-4 hover:text-ink"
-          onClick={() => setStaff(true)}
+          onClick={() => setByToken(true)}
         >
           I work here
         </button>
@@ -66,8 +70,18 @@ function Unknown({ onEntered }: { onEntered(): void }) {
   );
 }
 
+function errorWords(cause: unknown): string {
+  const { title, hint } = say(cause);
+  return `${title}. ${hint}`;
+}
+
+function tokenErrorWords(cause: unknown): string {
+  const refused = cause instanceof ApiError && cause.code === "unauthenticated";
+  return refused ? "This token is not valid, or no longer." : errorWords(cause);
+}
+
 /** A form's sending: once at a time, with its error in words. */
-function useSending(send: () => Promise<void>, done: () => void) {
+function useSending(send: () => Promise<void>, done: () => void, words = errorWords) {
   const [error, setError] = useState<string>();
   const [busy, setBusy] = useState(false);
   const submit = async (event: FormEvent) => {
@@ -79,8 +93,7 @@ function useSending(send: () => Promise<void>, done: () => void) {
       await send();
       done();
     } catch (cause) {
-      const { title, hint } = say(cause);
-      setError(`${title}. ${hint}`);
+      setError(words(cause));
     } finally {
       setBusy(false);
     }
@@ -88,10 +101,10 @@ function useSending(send: () => Promise<void>, done: () => void) {
   return { error, busy, submit };
 }
 
-function NameForm({ onEntered }: { onEntered(): void }) {
+function NameForm({ first, onEntered }: { first: Role; onEntered(): void }) {
   const { mode, enter } = useSession();
   const [name, setName] = useState("");
-  const [role, setRole] = useState<Role>("customer");
+  const [role, setRole] = useState<Role>(first);
   const { error, busy, submit } = useSending(() => enter(name, role), onEntered);
   return (
     <form onSubmit={submit} className="flex flex-col gap-5">
@@ -130,7 +143,7 @@ function StaffForm({ onEntered, onBack }: { onEntered(): void; onBack(): void })
   const { enterWithToken, loginUrl } = useSession();
   const { pathname } = useLocation();
   const [token, setToken] = useState("");
-  const { error, busy, submit } = useSending(() => enterWithToken(token), onEntered);
+  const { error, busy, submit } = useSending(() => enterWithToken(token), onEntered, tokenErrorWords);
   return (
     <div className="flex flex-col gap-5">
       {loginUrl && (

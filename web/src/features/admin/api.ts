@@ -15,7 +15,7 @@ export type NewShow = components["schemas"]["NewShow"];
 export type ShowChange = components["schemas"]["ShowChange"];
 
 const FILL_MS = 2_000; // how often the list's counts are asked for: what the server keeps them for, and as long again
-const STATISTICS_MS = 5_000; // counted no more often at the server
+const STATISTICS_MS = 5_500; // the server keeps a count for 5 seconds: asked again after a change, the next one is of after it
 const SHOWS_A_PAGE = 50;
 const BOOKINGS_A_PAGE = 25;
 

@@ -138,7 +138,7 @@ function Maker({ like, likeLayout }: { like: Show | null; likeLayout: Layout | n
       ref={element}
       noValidate
       onSubmit={submit}
-      className="mx-auto grid w-full max-w-[100rem] gap-x-12 gap-y-8 px-4 py-8 sm:px-6 lg:grid-cols-[minmax(0,38rem)_minmax(0,1fr)]"
+      className="mx-auto grid w-full max-w-[100rem] gap-x-12 gap-y-8 px-4 py-8 sm:px-6 lg:grid-cols-[minmax(0,38rem)_minmax(0,1fr)] lg:grid-rows-[auto_1fr]"
     >
       <div className="flex flex-col gap-10">
         <header className="flex flex-col gap-2">
@@ -226,23 +226,23 @@ function Maker({ like, likeLayout }: { like: Show | null; likeLayout: Layout | n
             </p>
           )}
         </section>
-        <footer className="flex flex-col gap-3 border-t border-line pt-6">
-          {refusal.rest && (
-            <p role="alert" className="font-[560] text-accent">
-              {refusal.rest}
-            </p>
-          )}
-          {tried && (Object.keys(errors).length > 0 || seatsWrong) && (
-            <p role="alert" className="text-sm font-[560] text-accent">
-              Some fields are not right yet.
-            </p>
-          )}
-          <Button type="submit" tone="accent" size="large" busy={create.isPending} className="self-start">
-            {like ? "Make this show too" : "Make this show"}
-          </Button>
-        </footer>
       </div>
       {layout && <Preview layout={layout} kind={kind} currency={currency} />}
+      <footer className="flex flex-col gap-3 self-start border-t border-line pt-6 lg:col-start-1">
+        {refusal.rest && (
+          <p role="alert" className="font-[560] text-accent">
+            {refusal.rest}
+          </p>
+        )}
+        {tried && (Object.keys(errors).length > 0 || seatsWrong) && (
+          <p role="alert" className="text-sm font-[560] text-accent">
+            Some fields are not right yet.
+          </p>
+        )}
+        <Button type="submit" tone="accent" size="large" busy={create.isPending} className="self-start">
+          {like ? "Make this show too" : "Make this show"}
+        </Button>
+      </footer>
     </form>
   );
 }
@@ -259,7 +259,7 @@ function Preview({ layout, kind, currency }: { layout: Layout; kind: Kind; curre
   return (
     <aside
       aria-label="Preview"
-      className="flex min-w-0 flex-col gap-3 lg:sticky lg:top-6 lg:h-[calc(100dvh-7rem)]"
+      className="flex min-w-0 flex-col gap-3 lg:row-span-2 lg:sticky lg:top-6 lg:h-[calc(100dvh-7rem)]"
     >
       <p className="flex items-baseline justify-between gap-4">
         <span className="eyebrow">Preview</span>

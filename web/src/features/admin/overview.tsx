@@ -89,10 +89,10 @@ export function Overview() {
                 <>
                   <HeadCell className="pl-0 sm:pl-3">When</HeadCell>
                   <HeadCell>Show</HeadCell>
-                  <HeadCell className="hidden md:table-cell">Status</HeadCell>
+                  <HeadCell className="hidden lg:table-cell">Status</HeadCell>
                   <HeadCell className="px-1 sm:w-56 sm:px-3">Full</HeadCell>
                   <HeadCell className="hidden text-right sm:table-cell">Sold</HeadCell>
-                  <HeadCell className="hidden text-right md:table-cell">Held</HeadCell>
+                  <HeadCell className="hidden text-right lg:table-cell">Held</HeadCell>
                   <HeadCell className="pr-0 text-right sm:pr-3">Free</HeadCell>
                 </>
               }
@@ -124,10 +124,12 @@ function ShowRow({ show }: { show: Show }) {
   return (
     <tr className="hover:bg-sunk">
       <Cell className="pl-0 sm:pl-3 sm:whitespace-nowrap">
-        <span className="block font-[560]">{date(show.start_time, "dayShort", show.time_zone)}</span>
+        <span className="block font-[560]">
+          {unbroken(date(show.start_time, "dayShort", show.time_zone))}
+        </span>
         <span className="text-soft">{date(show.start_time, "time", show.time_zone)}</span>
       </Cell>
-      <Cell className="max-w-[28rem]">
+      <Cell className="max-w-[28rem] sm:min-w-48">
         <Link
           to={`/admin/shows/${show.id}`}
           className="title line-clamp-2 text-base font-[560] [overflow-wrap:anywhere] hover:text-accent"
@@ -135,8 +137,11 @@ function ShowRow({ show }: { show: Show }) {
           {show.name}
         </Link>
         {place && <span className="line-clamp-1 text-soft [overflow-wrap:anywhere]">{place}</span>}
+        <span className="lg:hidden">
+          <StatusTag show={show} />
+        </span>
       </Cell>
-      <Cell className="hidden whitespace-nowrap md:table-cell">
+      <Cell className="hidden whitespace-nowrap lg:table-cell">
         <StatusTag show={show} />
       </Cell>
       <Cell className="px-1 sm:px-3">
@@ -152,7 +157,7 @@ function ShowRow({ show }: { show: Show }) {
           {count(show.booked_seats)}
         </Copyable>
       </Cell>
-      <Cell className="hidden text-right md:table-cell">{count(show.reserved_seats)}</Cell>
+      <Cell className="hidden text-right lg:table-cell">{count(show.reserved_seats)}</Cell>
       <Cell className="pr-0 text-right sm:pr-3">
         <Copyable value={String(show.available_seats)} label="Free">
           {count(show.available_seats)}
@@ -161,6 +166,9 @@ function ShowRow({ show }: { show: Show }) {
     </tr>
   );
 }
+
+/** A day stays on one line; only its year may go to the next, where there is little room. */
+const unbroken = (day: string) => day.replace(/ (?!\d{4}$)/g, "\u00a0");
 
 function Nothing({ searched, canMake }: { searched: boolean; canMake: boolean }) {
   if (searched) {

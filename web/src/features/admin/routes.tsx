@@ -48,7 +48,7 @@ function StaffOnly() {
       >
         Sign in as an admin to make shows and look after them.
       </EmptyState>
-      <SignInDialog open={open} onClose={() => setOpen(false)} />
+      <SignInDialog staff open={open} onClose={() => setOpen(false)} />
     </>
   );
 }

@@ -8,12 +8,13 @@ import { say } from "@/shared/api/problems";
 import type { Show } from "@/shared/api/types";
 import { Button, LinkButton } from "@/shared/ui/button";
 import { Dialog } from "@/shared/ui/dialog";
-import { count, date, money, plural } from "@/shared/ui/format";
+import { count, date, money } from "@/shared/ui/format";
 import { usePage } from "@/shared/ui/page";
 import { ErrorState, Loading, Skeleton } from "@/shared/ui/states";
 import { useToast } from "@/shared/ui/toast";
 import { type Statistics, useCancelShow, useEditShow, useLayout, useShow, useStatistics } from "./api";
 import { BookingsTable } from "./bookings-table";
+import { effectOfCancelling } from "./cancelling";
 import { Charts } from "./charts";
 import { HallPanel } from "./hall-panel";
 import { Confirm, Copyable, Figure, Fill, StatusTag } from "./parts";
@@ -184,7 +185,7 @@ function Actions({ show, isAdmin, statistics }: ActionsProps) {
               Cancel the show
             </Button>
           )}
-          <Dialog open={open === "edit"} title="Edit the show" onClose={close}>
+          <Dialog open={open === "edit"} title="Edit the show" wide onClose={close}>
             <Edit show={show} onDone={close} />
           </Dialog>
           <Cancel show={show} statistics={statistics} open={open === "cancel"} onClose={close} />
@@ -204,14 +205,14 @@ interface CancelProps {
 function Cancel({ show, statistics, open, onClose }: CancelProps) {
   const cancel = useCancelShow(String(show.id));
   const toast = useToast();
-  const { confirmed, pending } = statistics?.bookings ?? { confirmed: 0, pending: 0 };
+  const effect = effectOfCancelling(show, statistics);
   return (
     <Confirm
       open={open}
       title={`Cancel ${show.name}?`}
-      act={confirmed ? `Cancel the show and ${plural(confirmed, "booking")}` : "Cancel the show"}
+      act={effect.act}
       keep="Keep the show"
-      busy={cancel.isPending || !statistics}
+      busy={cancel.isPending}
       error={cancel.error ? say(cancel.error).title : undefined}
       onClose={onClose}
       onAct={() =>
@@ -224,14 +225,7 @@ function Cancel({ show, statistics, open, onClose }: CancelProps) {
         })
       }
     >
-      <p className="font-[560]">
-        {confirmed ? `This cancels ${plural(confirmed, "booking")}` : "Nobody has booked yet"}
-        {confirmed > 0 &&
-          statistics &&
-          statistics.revenue_cents > 0 &&
-          `, worth ${money(statistics.revenue_cents, show.currency)}`}
-        {pending > 0 && `${confirmed ? "," : ""} and lets go of ${plural(pending, "hold")}`}.
-      </p>
+      <p className="font-[560]">{effect.words}</p>
       <p>Nothing more is sold. It can’t be undone: to play after all, duplicate the show.</p>
     </Confirm>
   );

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { List, Map as MapIcon } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { NotFound } from "@/app/not-found";
 import { useSession } from "@/app/session";
@@ -10,7 +10,7 @@ import { Legend } from "@/features/seat-map/legend";
 import { type Connection, useLive } from "@/features/seat-map/live";
 import { SeatList } from "@/features/seat-map/seat-list";
 import { SeatMap } from "@/features/seat-map/seat-map";
-import { SeatStatuses } from "@/features/seat-map/statuses";
+import { HELD, SeatStatuses } from "@/features/seat-map/statuses";
 import { ApiError, say } from "@/shared/api/problems";
 import { layoutQuery, showQuery } from "@/shared/api/queries";
 import type { Layout, Show } from "@/shared/api/types";
@@ -160,7 +160,7 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
       navigate(`/bookings/${stage.booking.id}`);
   }, [stage, navigate]);
 
-  const closed = closedWords(show);
+  const closed = closedWords(show, useRoom(statuses));
   const press = stage.at === "choosing" && !closed ? choice.choose : undefined;
   return (
     <div className="grid flex-1 grid-cols-[minmax(0,1fr)] grid-rows-[auto_minmax(20rem,1fr)_auto] wide:h-[calc(100dvh-3.6rem)] wide:min-h-[38rem] wide:grid-cols-[minmax(0,1fr)_24rem] wide:grid-rows-[auto_minmax(0,1fr)]">
@@ -183,7 +183,7 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
           </h1>
           <p className="tabular mt-1 text-sm text-soft">
             {date(show.start_time, "day", show.time_zone)}, {date(show.start_time, "time", show.time_zone)}{" "}
-            <Live connection={connection} statuses={statuses} />
+            {show.status !== "cancelled" && <Live connection={connection} statuses={statuses} />}
           </p>
         </div>
         <Legend hall={hall} currency={show.currency} category={category} onCategory={setCategory} />
@@ -256,6 +256,9 @@ function BookingPage({ show, layout }: { show: Show; layout: Layout }) {
             <div className="flex flex-col gap-2">
               <h2 className="text-lg">{closed.title}</h2>
               <p className="text-sm text-soft">{closed.hint}</p>
+              <Link to="/" className="self-start text-sm underline underline-offset-4 hover:text-accent">
+                See what else is on
+              </Link>
             </div>
           ) : (
             <ChoosingPanel
@@ -302,13 +305,26 @@ function ViewButton({
   );
 }
 
+/** Whether a seat is free; if none is, whether one is only held and may come back. */
+type Room = "free" | "held" | "none";
+
+function useRoom(statuses: SeatStatuses): Room {
+  return useSyncExternalStore(statuses.subscribe, () => roomOf(statuses));
+}
+
+function roomOf(statuses: SeatStatuses): Room {
+  if (!statuses.known || statuses.available > 0) return "free";
+  return statuses.has(HELD) ? "held" : "none";
+}
+
 /** How many are free, now; and whether "now" is true. */
 function Live({ connection, statuses }: { connection: Connection; statuses: SeatStatuses }) {
   const [available, setAvailable] = useState(statuses.known ? statuses.available : null);
   useEffect(() => statuses.subscribe(() => setAvailable(statuses.available)), [statuses]);
   if (connection === "lost") return <span className="text-warn">· Connection lost; the map may be old</span>;
   if (available === null) return null;
-  return <span>· {available === 0 ? "sold out" : `${plural(available, "seat")} free`}</span>;
+  if (available > 0) return <span>· {plural(available, "seat")} free</span>;
+  return <span>· {roomOf(statuses) === "held" ? "no seat free just now" : "sold out"}</span>;
 }
 
 function frontOf(show: Show): string {
@@ -316,7 +332,7 @@ function frontOf(show: Show): string {
 }
 
 /** Why nothing can be chosen here, if nothing can. */
-function closedWords(show: Show): { title: string; hint: string } | null {
+function closedWords(show: Show, room: Room): { title: string; hint: string } | null {
   if (show.status === "cancelled") {
     return {
       title: "This has been called off",
@@ -326,6 +342,15 @@ function closedWords(show: Show): { title: string; hint: string } | null {
   if (show.on_sale_at && Date.parse(show.on_sale_at) > Date.now()) {
     const when = `${date(show.on_sale_at, "day", show.time_zone)}, ${date(show.on_sale_at, "time", show.time_zone)}`;
     return { title: "Not on sale yet", hint: `The sale begins on ${when}. Have a look around until then.` };
+  }
+  if (room === "held") {
+    return {
+      title: "All held just now; some may come back",
+      hint: "Others are still deciding. A seat that is given back shows here at once.",
+    };
+  }
+  if (room === "none") {
+    return { title: "Sold out", hint: "Should a seat come back, it shows here at once." };
   }
   return null;
 }

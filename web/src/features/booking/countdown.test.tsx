@@ -7,6 +7,16 @@ import { Countdown } from "./countdown";
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
+test("never shows more than the hold was long", () => {
+  vi.spyOn(serverClock, "until").mockReturnValue(120_400);
+  render(
+    <Announcer>
+      <Countdown until="2030-01-01T00:02:00Z" total={120} onEnd={vi.fn()} />
+    </Announcer>,
+  );
+  expect(screen.getByRole("timer")).toHaveTextContent("2:00");
+});
+
 test("counts down by the server's clock, says when little is left, and ends once", () => {
   let left = 62_000;
   vi.spyOn(serverClock, "until").mockImplementation(() => Math.max(0, left));

@@ -41,7 +41,8 @@ export function Countdown({ until, total, onEnd }: CountdownProps) {
     return () => clearInterval(timer);
   }, [until, announce]);
 
-  const seconds = Math.ceil(left / 1000);
+  // Where the clocks differ a little, no more than there ever was.
+  const seconds = Math.min(Math.ceil(total), Math.ceil(left / 1000));
   const hurry = seconds <= HURRY_SECONDS;
   const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   const part = Math.min(1, left / (total * 1000));

@@ -37,9 +37,9 @@ export function whyOf(booking: Booking): string {
     case "released":
       return "The seats were given back before they were paid for.";
     case "cancelled_by_customer":
-      return "You cancelled this booking; its seats went to others.";
+      return "You cancelled this booking; its seats are on sale again.";
     case "cancelled_by_admin":
-      return "The box office cancelled this booking.";
+      return "This booking was cancelled.";
     case "show_cancelled":
       return "This was called off altogether. We are sorry.";
     case "not_on_sale":

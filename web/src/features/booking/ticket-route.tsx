@@ -5,7 +5,7 @@ import { useMemo, useState } from "react";
 import { Link, useLocation, useParams } from "react-router";
 import { buildHall } from "@/features/seat-map/hall";
 import { api, unwrap } from "@/shared/api/client";
-import { say } from "@/shared/api/problems";
+import { ApiError, say } from "@/shared/api/problems";
 import { bookingQuery, layoutQuery, showQuery } from "@/shared/api/queries";
 import { type Booking, isQueued, type Show } from "@/shared/api/types";
 import { useAnnounce } from "@/shared/ui/announcer";
@@ -13,7 +13,7 @@ import { Button, buttonClass, LinkButton } from "@/shared/ui/button";
 import { Dialog } from "@/shared/ui/dialog";
 import { date, list, money, plural } from "@/shared/ui/format";
 import { usePage } from "@/shared/ui/page";
-import { ErrorState, Loading, Skeleton } from "@/shared/ui/states";
+import { EmptyState, ErrorState, Loading, Skeleton } from "@/shared/ui/states";
 import { useToast } from "@/shared/ui/toast";
 import { untilAnswered } from "./attempt";
 import { Countdown } from "./countdown";
@@ -33,6 +33,7 @@ export function Component() {
   if (booking.data && isQueued(booking.data)) return <Queued />;
   if (booking.data && show.data) return <Ticket booking={booking.data} show={show.data} />;
   const error = booking.error ?? show.error;
+  if (error instanceof ApiError && error.code === "not_found") return <Unknown error={error} />;
   if (error) {
     return (
       <ErrorState level={1} error={error} onRetry={() => Promise.all([booking.refetch(), show.refetch()])} />
@@ -44,6 +45,21 @@ export function Component() {
         <Skeleton className="h-96" />
       </div>
     </Loading>
+  );
+}
+
+function Unknown({ error }: { error: ApiError }) {
+  const { title, hint } = say(error);
+  const heading = usePage(title);
+  return (
+    <EmptyState
+      heading={heading}
+      level={1}
+      title={title}
+      action={<LinkButton to="/bookings">See your bookings</LinkButton>}
+    >
+      {hint}
+    </EmptyState>
   );
 }
 
@@ -122,7 +138,11 @@ function Ticket({ booking, show }: { booking: Booking; show: Show }) {
                 {money(booking.amount_cents, booking.currency)}
               </Fact>
             )}
-            {booking.customer_name && <Fact term="Name">{booking.customer_name}</Fact>}
+            {booking.customer_name && (
+              <Fact term="Name" wide>
+                {booking.customer_name}
+              </Fact>
+            )}
           </dl>
           <p className="measure text-sm">{whyOf(booking)}</p>
           {booking.status === "PENDING" && booking.expires_at && (
@@ -148,14 +168,16 @@ function Ticket({ booking, show }: { booking: Booking; show: Show }) {
 function Fact({
   term,
   large = false,
+  wide = false,
   children,
 }: {
   term: string;
   large?: boolean;
+  wide?: boolean;
   children: React.ReactNode;
 }) {
   return (
-    <div className="min-w-0">
+    <div className={`min-w-0 ${wide ? "sm:col-span-2" : ""}`}>
       <dt className="eyebrow">{term}</dt>
       <dd className={`mt-1 break-words ${large ? "title text-lg" : ""}`}>{children}</dd>
     </div>

@@ -4,7 +4,7 @@ import { freeNearby } from "@/features/seat-map/nearby";
 import { FREE, type SeatStatuses, SOLD } from "@/features/seat-map/statuses";
 import { nameSeats, seatName, statusWord } from "@/features/seat-map/words";
 import { list, plural } from "@/shared/ui/format";
-import { useToast } from "@/shared/ui/toast";
+import { useOffersOfPage, useToast } from "@/shared/ui/toast";
 
 interface Choice {
   chosen: ReadonlySet<number>;
@@ -28,6 +28,7 @@ export function useChoice(
 ): Choice {
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const toast = useToast();
+  useOffersOfPage();
   const now = useRef({ chosen, paused, max });
   now.current = { chosen, paused, max };
 
@@ -73,6 +74,7 @@ export function useChoice(
       toast({
         text: `${gone} ${where} ${offer.length === 1 ? "is" : "are"} free.`,
         urgent: true,
+        offer: true,
         action: {
           label: `Take ${numbers}`,
           onPress: () => {

@@ -15,15 +15,23 @@ export interface Size {
 /** A seat is never shown wider than some 54 px: more tells nothing more. */
 export const SCALE_MAX = 3;
 
-/** All of it, in the middle, not larger than life. */
+/** Narrower than this, buttons that float over the hall would hide seats: their room is left free. */
+const NARROW_PX = 640;
+const BUTTONS_TOP_PX = 60;
+const BUTTONS_RIGHT_PX = 52;
+
+/** All of it, in the middle of what no button covers, not larger than life. */
 export function fitTo(bounds: Box, size: Size, scaleMax = 1.6): Camera {
   const width = bounds.maxX - bounds.minX;
   const height = bounds.maxY - bounds.minY;
-  const scale = Math.min(size.width / width, size.height / height, scaleMax);
+  const narrow = size.width < NARROW_PX;
+  const top = narrow ? BUTTONS_TOP_PX : 0;
+  const room = { width: size.width - (narrow ? BUTTONS_RIGHT_PX : 0), height: size.height - top };
+  const scale = Math.min(room.width / width, room.height / height, scaleMax);
   return {
     scale,
-    x: size.width / 2 - ((bounds.minX + bounds.maxX) / 2) * scale,
-    y: size.height / 2 - ((bounds.minY + bounds.maxY) / 2) * scale,
+    x: room.width / 2 - ((bounds.minX + bounds.maxX) / 2) * scale,
+    y: top + room.height / 2 - ((bounds.minY + bounds.maxY) / 2) * scale,
   };
 }
 

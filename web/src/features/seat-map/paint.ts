@@ -142,9 +142,9 @@ function tick(canvas: Canvas, x: number, y: number, color: string): void {
 
 function number(canvas: Canvas, hall: Hall, seat: number, x: number, y: number, color: string): void {
   const text = hall.numbers[seat] ?? "";
-  if (text.length > 4) return; // the bar at the bottom tells it
+  if (text.length > 5) return; // the bar at the bottom tells it
   canvas.fillStyle = color;
-  canvas.font = `600 ${text.length > 3 ? 6 : text.length > 2 ? 7.4 : 9}px ${FONT}`;
+  canvas.font = `600 ${text.length > 4 ? 5 : text.length > 3 ? 6 : text.length > 2 ? 7.4 : 9}px ${FONT}`;
   canvas.textAlign = "center";
   canvas.textBaseline = "middle";
   canvas.fillText(text, x, y + 0.6);
@@ -226,7 +226,7 @@ function paintStage(canvas: Canvas, { hall, palette }: Painter, name: string): v
   canvas.closePath();
   canvas.fillStyle = palette.stage;
   canvas.fill();
-  canvas.strokeStyle = palette.line;
+  canvas.strokeStyle = palette.held;
   canvas.lineWidth = 1;
   canvas.stroke();
   canvas.fillStyle = "#f1ece4";

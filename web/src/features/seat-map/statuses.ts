@@ -44,6 +44,11 @@ export class SeatStatuses {
     return this.letters[seat] === FREE;
   }
 
+  /** Whether any seat is in this status. */
+  has(status: number): boolean {
+    return this.letters.includes(status);
+  }
+
   subscribe = (listener: Listener): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

@@ -5,12 +5,14 @@ import { Button } from "@/shared/ui/button";
 interface DialogProps {
   open: boolean;
   title: string;
+  /** For fields side by side. */
+  wide?: boolean;
   onClose(): void;
   children: ReactNode;
 }
 
 /** The browser's own modal dialog: it keeps the focus, closes by Escape, and gives the focus back. */
-export function Dialog({ open, title, onClose, children }: DialogProps) {
+export function Dialog({ open, title, wide = false, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -24,7 +26,9 @@ export function Dialog({ open, title, onClose, children }: DialogProps) {
       ref={dialog}
       aria-labelledby={id}
       onClose={onClose}
-      className="m-auto w-[min(30rem,calc(100vw-2rem))] rounded-lg border border-line bg-raised p-0 text-ink shadow-float"
+      className={`m-auto rounded-lg border border-line bg-raised p-0 text-ink shadow-float ${
+        wide ? "w-[min(38rem,calc(100vw-2rem))]" : "w-[min(30rem,calc(100vw-2rem))]"
+      }`}
     >
       {open && (
         <div className="flex flex-col gap-5 p-6">

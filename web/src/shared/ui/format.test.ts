@@ -15,6 +15,15 @@ test("times are those of the show's place, not of the visitor's", () => {
   expect(date("2030-01-01T19:30:00Z", "day", "Asia/Tokyo")).toContain("2 January");
 });
 
+test("a short day or month names its year where that isn't this one", () => {
+  const now = new Date();
+  expect(date(now, "dayShort", "UTC")).not.toContain(String(now.getUTCFullYear()));
+  expect(date(now, "month", "UTC")).not.toContain(String(now.getUTCFullYear()));
+  expect(date("2035-03-01T19:30:00Z", "dayShort", "UTC")).toBe("Thu, 1 Mar 2035");
+  expect(date("2035-03-01T19:30:00Z", "month", "UTC")).toBe("Mar 2035");
+  expect(date("2034-12-31T19:30:00Z", "month", "Asia/Tokyo")).toBe("Jan 2035");
+});
+
 test("counts and lists read like sentences", () => {
   expect(plural(1, "seat")).toBe("1 seat");
   expect(plural(20_000, "seat")).toBe("20,000 seats");

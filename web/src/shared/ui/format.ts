@@ -33,8 +33,11 @@ export function money(cents: number, currency: string): string {
 const ZONED: Record<string, Intl.DateTimeFormatOptions> = {
   day: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
   dayShort: { weekday: "short", day: "numeric", month: "short" },
+  dayShortOfYear: { weekday: "short", day: "numeric", month: "short", year: "numeric" },
   dayNumber: { day: "numeric" },
   month: { month: "short" },
+  monthOfYear: { month: "short", year: "numeric" },
+  year: { year: "numeric" },
   weekday: { weekday: "short" },
   time: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
@@ -70,9 +73,18 @@ export type DateStyle =
   | "zone"
   | "stamp";
 
-/** An instant in a show's time zone; in the visitor's own where the show names none. */
+const WITH_YEAR: Partial<Record<DateStyle, string>> = { dayShort: "dayShortOfYear", month: "monthOfYear" };
+
+/**
+ * An instant in a show's time zone; in the visitor's own where the show names none. The short styles name the year
+ * where it isn't this one.
+ */
 export function date(instant: string | number | Date, style: DateStyle, zone?: string | null): string {
-  return zonedFormat(`${style}|${zone ?? ""}`).format(new Date(instant));
+  const format = (of: string, when: Date) => zonedFormat(`${of}|${zone ?? ""}`).format(when);
+  const when = new Date(instant);
+  const withYear = WITH_YEAR[style];
+  const elsewhen = withYear && format("year", when) !== format("year", new Date());
+  return format(elsewhen ? withYear : style, when);
 }
 
 const listFormat = new Intl.ListFormat(LOCALE, { type: "conjunction" });

@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { AnimatePresence } from "motion/react";
 import * as m from "motion/react-m";
-import { createContext, type ReactNode, use, useCallback, useEffect, useRef, useState } from "react";
+import { createContext, type ReactNode, use, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useAnnounce } from "@/shared/ui/announcer";
 import { Button } from "@/shared/ui/button";
 
@@ -10,6 +10,8 @@ export interface Toast {
   /** Something to do about it: "Undo", "Take 15 and 16". It stays until it is used or closed. */
   action?: { label: string; onPress(): void };
   urgent?: boolean;
+  /** Belongs to the page that made it: it goes with that page, and a newer offer takes its place. */
+  offer?: boolean;
 }
 
 type Shown = Toast & { id: number };
@@ -17,7 +19,12 @@ type Shown = Toast & { id: number };
 const SECONDS = 7;
 const AT_ONCE_MAX = 3; // more than that is a wall
 
-const ToastContext = createContext<(toast: Toast) => void>(() => {});
+interface Notices {
+  show(toast: Toast): void;
+  dropOffers(): void;
+}
+
+const ToastContext = createContext<Notices>({ show() {}, dropOffers() {} });
 
 /** Short notices that float above the page; each is also announced. */
 export function Toasts({ children }: { children: ReactNode }) {
@@ -29,13 +36,18 @@ export function Toasts({ children }: { children: ReactNode }) {
     (toast: Toast) => {
       next.current += 1;
       const id = next.current;
-      setShown((all) => [...all, { ...toast, id }].slice(-AT_ONCE_MAX));
+      setShown((all) => {
+        const stay = toast.offer ? all.filter(({ offer }) => !offer) : all;
+        return [...stay, { ...toast, id }].slice(-AT_ONCE_MAX);
+      });
       announce(toast.text, toast.urgent);
     },
     [announce],
   );
+  const dropOffers = useCallback(() => setShown((all) => all.filter(({ offer }) => !offer)), []);
+  const notices = useMemo(() => ({ show, dropOffers }), [show, dropOffers]);
   return (
-    <ToastContext value={show}>
+    <ToastContext value={notices}>
       {children}
       <section
         aria-label="Notices"
@@ -88,5 +100,11 @@ function ToastCard({ toast, onClose }: { toast: Shown; onClose(id: number): void
 }
 
 export function useToast(): (toast: Toast) => void {
-  return use(ToastContext);
+  return use(ToastContext).show;
+}
+
+/** Takes back this page's offers when the page is left. */
+export function useOffersOfPage(): void {
+  const { dropOffers } = use(ToastContext);
+  useEffect(() => dropOffers, [dropOffers]);
 }
