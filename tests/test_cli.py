@@ -146,6 +146,7 @@ def test_missing_privileges_are_named(tmp_path: Path, dsn: str) -> None:
         "GRANT SELECT, INSERT ON pruned_requests TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE ON shows, inventory, seats, booking_queues TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON booking_requests TO rowlock_server",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, webhooks, webhook_queues, deliveries TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE ON bookings TO rowlock_server",
         "GRANT USAGE ON SEQUENCE show_ids TO rowlock_server",
     ]
