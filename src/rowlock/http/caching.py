@@ -63,7 +63,11 @@ class Encoded(Response[Any]):
 def has_already(scope: Scope, etag: str) -> bool:
     """Whether the caller has the answer of this tag (RFC 9110, section 13.1.2: weakness makes no difference)."""
     values = [value for name, value in scope["headers"] if name == b"if-none-match"]
-    return bool(values) and parse_etags(_joined(values)).contains_weak(etag)
+    if not values:
+        return False
+    if len(values) == 1 and values[0] == b'"%b"' % etag.encode():
+        return True  # as a browser says it: nothing needs to be parsed
+    return parse_etags(_joined(values)).contains_weak(etag)
 
 
 def coding_for(scope: Scope, body_bytes: int) -> Coding:
