@@ -123,6 +123,7 @@ def _database(settings: Settings) -> Database:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
         direct_dsn=settings.direct_database_url,
+        sharded=settings.sharded,
     )
 
 

@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
     )
+    sharded: bool = Field(
+        default=False, description="on: tables are spread by show (Citus); each show has a lane of its own"
+    )
     pool_size: int = Field(
         default=10, ge=4, le=1000, description="connections of a process for reading, and for background work"
     )
@@ -255,6 +258,10 @@ class Settings(BaseSettings):
         if self.auth == "demo" and not is_loopback(self.host):
             raise ValueError(
                 f"HOST={self.host}: demo mode (ROWLOCK_AUTH=demo) lets every caller do everything, so it listens on loopback only (127.0.0.1)"
+            )
+        if self.sharded and not self.statement_timeout_seconds:
+            raise ValueError(
+                "ROWLOCK_STATEMENT_TIMEOUT_SECONDS=0: ROWLOCK_SHARDED needs a limit, as a node may not answer"
             )
         needs = (
             (self.direct_database_url, "direct_database_url", self.database_url, "database_url"),

@@ -219,7 +219,7 @@ async def test_a_sender_that_fails_is_made_good_by_the_check(
     second = await make_show(context, 10)
     version = (await shown(other.maps, second))[0]
     lost, kept = Change(show, 99, 0, (), ""), Change(second, version + 1, 9, (0,), "B")
-    context.engine._lanes[0]._feed.publish([lost, kept])
+    context.engine._lanes._lanes[0]._feed.publish([lost, kept])
 
     async def heard() -> bool:
         return (await shown(other.maps, second))[0] == version + 1

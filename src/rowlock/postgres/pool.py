@@ -24,7 +24,8 @@ CONNECT_SECONDS_MAX = 5.0
 class Database:
     """Where the database is, and the limits of a session there; seconds throughout.
 
-    `direct_dsn` leads to the same database without a pooler, where `dsn` has one.
+    `direct_dsn` leads to the same database without a pooler, where `dsn` has one. `sharded`: its tables are spread by show,
+    over several nodes (Citus), and every statement that locks is to name one show.
     """
 
     dsn: str
@@ -34,6 +35,7 @@ class Database:
     lock_timeout: float = 5.0
     idle_in_transaction: float = 3.0
     direct_dsn: str | None = None
+    sharded: bool = False
 
     @property
     def pooled(self) -> bool:
@@ -56,9 +58,27 @@ class Database:
     def begin(self) -> str:
         """How a lane begins a transaction. READ COMMITTED is relied on: a lock waited for shows the row's newest state."""
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-        if not self.pooled:
-            return begin
-        return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in self.limits().items())])
+        settings = self.limits() if self.pooled else {}
+        if self.sharded:
+            # The wait for a lock is at the shard's node, which is told of a limit only if it is set so. (To a PostgreSQL
+            # without Citus the first of these is a name like any other.)
+            lock_timeout = self.limits()["lock_timeout"]
+            settings = settings | {"citus.propagate_set_commands": "local", "lock_timeout": lock_timeout}
+        return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in settings.items())])
+
+    def lane_settings(self) -> dict[str, str]:
+        """How a lane's statements are planned: once where that can be, and for rows found by their keys.
+
+        Citus must see the show's id to know its shard, so there a statement is planned each time.
+        """
+        if self.sharded:
+            return {"plan_cache_mode": "auto"}
+        return {
+            "plan_cache_mode": "force_generic_plan",
+            "enable_seqscan": "off",
+            "enable_hashjoin": "off",
+            "enable_mergejoin": "off",
+        }
 
 
 def _session(database: Database, application: str, **settings: str) -> dict[str, Any]:
@@ -87,10 +107,7 @@ async def connect_lane(
         **_session(
             database,
             "rowlock lane",
-            plan_cache_mode="force_generic_plan",
-            enable_seqscan="off",
-            enable_hashjoin="off",
-            enable_mergejoin="off",
+            **database.lane_settings(),
             jit="off",
             client_min_messages="warning",  # a warning on COMMIT must be heard, whatever the role's own setting
             tcp_user_timeout=f"{database.idle_in_transaction * 1000:.0f}",
