@@ -82,6 +82,7 @@ async def test_seats_before_inventory(context: Context, blocker: asyncpg.Connect
     assert (await booking).outcome is Outcome.CONFIRMED
 
 
+@pytest.mark.parametrize("sharded", ["together"], indirect=True)  # else no batch has several shows
 async def test_shows_ascending(context: Context, blocker: asyncpg.Connection) -> None:
     """Batches over several shows would meet in opposite order."""
     first, second, third = [await make_show(context) for _ in range(3)]

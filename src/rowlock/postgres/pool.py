@@ -85,6 +85,9 @@ def _session(database: Database, application: str, **settings: str) -> dict[str,
     own = {"application_name": application}
     if not database.pooled:
         own |= database.limits() | settings
+        if database.sharded:
+            # Citus hides its shards from catalogue queries, and so asyncpg's questions about types take half a second each.
+            own |= {"citus.override_table_visibility": "off"}
     return {
         "dsn": database.dsn,
         "timeout": CONNECT_SECONDS_MAX,

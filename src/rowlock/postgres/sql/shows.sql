@@ -1,10 +1,11 @@
 -- name: next_ids
--- Show ids that nobody has taken, the lowest of $1 tries: ids that an admin chose may stand in the sequence's way.
-SELECT n.id
-FROM (SELECT nextval('show_ids') AS id FROM generate_series(1, $1::integer)) AS n
-WHERE NOT EXISTS (SELECT FROM shows s WHERE s.id = n.id)
-ORDER BY n.id
-LIMIT 1
+-- The next $1 show ids. Some may be taken: an admin may have chosen them. (In two statements, for the sequence and the shows
+-- may lie on different nodes.)
+SELECT nextval('show_ids') AS id FROM generate_series(1, $1::integer)
+
+-- name: taken_ids
+-- Those of the ids $1 that are taken.
+SELECT id FROM shows WHERE id = ANY ($1::bigint[])
 
 -- name: insert_show
 -- A new show, row by row: the show, its inventory, its seats (one statement for all of them).
