@@ -39,8 +39,8 @@ FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 # at a time (-n 0). Everything in it is deleted. docs/decisions/0021 says what was run on it.
 CITUS_URL = os.environ.get("ROWLOCK_TEST_CITUS_URL")
 EMPTY = (
-    "TRUNCATE shows, inventory, seats, bookings, outbox, webhook_queues, deliveries, booking_queues, booking_requests, "
-    "pruned_requests",
+    "TRUNCATE shows, inventory, seats, bookings, outbox, webhook_queues, deliveries",
+    "TRUNCATE booking_queues, booking_requests, pruned_requests",
     "DELETE FROM webhooks",
     "ALTER SEQUENCE show_ids RESTART",
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 

@@ -158,7 +158,7 @@ def _work(context: Context, settings: Settings) -> list[Worker]:
     return [
         Loop("sweeper", sweeper.round, settings.sweep_seconds),
         *_consumers(context, settings),
-        *_telling(context, settings),
+        *([] if settings.sharded else _telling(context, settings)),  # there are no events there (settings.py)
     ]
 
 

@@ -97,7 +97,8 @@ def work() -> None:
 @cli.command(epilog="Example: DATABASE_URL=postgresql://me@db.example.org/rowlock rowlock migrate")
 def migrate(
     distributed: Annotated[
-        bool, typer.Option("--distributed", help="Spread the tables by show over the nodes of a Citus cluster.")
+        bool,
+        typer.Option("--distributed", help="Spread the tables by show over the nodes of a Citus cluster."),
     ] = False,
 ) -> None:
     """Bring the database's schema to this version's. Safe to run at any time, and by several at once."""
@@ -175,9 +176,7 @@ def _secret_key(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _database(
-    settings: Settings, *, migrate_first: bool, distributed: bool = False
-) -> Iterator[Settings]:
+def _database(settings: Settings, *, migrate_first: bool, distributed: bool = False) -> Iterator[Settings]:
     """The settings of a database that is there, with the right schema: the embedded one if none is named."""
 
     with contextlib.ExitStack() as stack:

@@ -263,6 +263,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ROWLOCK_STATEMENT_TIMEOUT_SECONDS=0: ROWLOCK_SHARDED needs a limit, as a node may not answer"
             )
+        if self.sharded and self.events:
+            raise ValueError(
+                "ROWLOCK_EVENTS=on: events are not brought out of tables that are spread; ROWLOCK_SHARDED needs it off"
+            )
         needs = (
             (self.direct_database_url, "direct_database_url", self.database_url, "database_url"),
             (self.oidc_issuer, "oidc_issuer", self.oidc_audience or self.oidc_client_id, "oidc_audience"),

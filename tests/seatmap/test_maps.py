@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rowlock.domain.outcomes import Outcome
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres.pool import Database, create_pool
-from rowlock.seatmap import maps as seatmap
 from rowlock.seatmap.changes import Change
 from rowlock.seatmap.maps import Maps, SeatMap
 from rowlock.seatmap.reading import SQL

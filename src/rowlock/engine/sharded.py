@@ -28,6 +28,7 @@ from rowlock.engine.rows import (
     booking_from_row,
     change_columns,
     sale_from_row,
+    seat_columns,
     seat_from_row,
 )
 from rowlock.engine.telling import Told
@@ -80,7 +81,7 @@ class ShardedBatch(Batch):
         told = await self._tell(world)
         (show_id,) = world.sales
         if world.new_bookings:
-            _, *columns = booking_columns(list(world.new_bookings.values()))
+            _, *columns = booking_columns(list(world.new_bookings.values()), now)
             made = await self._connection.fetch(SQL.make_bookings, show_id, *columns)
             if len(made) != len(world.new_bookings):
                 raise IdTaken
@@ -97,16 +98,14 @@ class ShardedBatch(Batch):
         if not (world.changed_bookings or seats or risen or events or world.closed):
             return
         counts = world.count_changes.get(show_id, {})
+        _, *changed_seats = seat_columns(seats)
         _, *changed = change_columns(list(world.changed_bookings.values()))
         met = await self._connection.fetchrow(
             SQL.change,
             show_id,
             *changed,
             [identifier for _, identifier in world.overtaken],
-            [number for _, number in seats],
-            [seat.status.value.encode() for seat in seats.values()],
-            [seat.owner for seat in seats.values()],
-            [seat.held_until for seat in seats.values()],
+            *changed_seats,
             *(counts.get(status, 0) for status in SeatStatus),
             show_id in world.closed,
             int(risen),

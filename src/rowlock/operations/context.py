@@ -97,7 +97,7 @@ async def open_context(
         engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds, events=events)
         engine.start()
         stack.push_async_callback(engine.close)
-        table = TableQueue(pool)
+        table = TableQueue(pool, sharded=database.sharded)
         queue: BookingQueue = table
         if amqp_url is not None:
             await pool.execute(OUTBOX.broker_reads)  # before anything happens that it is to be told of

@@ -22,7 +22,7 @@ BY_SHOW = (
     ("booking_requests", "show_id"),
     ("pruned_requests", "show_id"),
 )
-EVERYWHERE = ("secrets", "webhooks")
+EVERYWHERE = ("secrets", "webhooks", "event_readers")
 AT_COORDINATOR = ("alembic_version",)
 
 # No shard can know that an id is unique among all, so this index loses that: `rowlock import` asks before it writes, and

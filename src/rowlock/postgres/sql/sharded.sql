@@ -54,20 +54,20 @@ FROM bookings b
 WHERE b.show_id = $1::bigint AND b.id = ANY ($2::uuid[])
 
 -- name: make_bookings
--- New bookings. $1: show id; then the columns. One row for each that was made.
+-- New bookings, made at $14. $1: show id; then the columns, as in batch.sql. One row for each that was made.
 INSERT INTO bookings (
     show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
     request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
 SELECT i.show_id, new.id, new.user_id, new.customer_name, new.email, new.status, new.reason, new.seats::integer[],
-       new.conflicts::integer[], new.seat_count, new.amount_cents, new.held, new.request_hash, new.created_at,
-       new.expires_at, new.confirmed_at, new.settled_at, new.release_at
+       new.conflicts::integer[], new.seat_count, new.amount_cents, new.status = 'PENDING', new.request_hash,
+       $14::timestamptz, new.expires_at, CASE WHEN new.status = 'CONFIRMED' THEN $14::timestamptz END,
+       CASE WHEN new.status <> 'PENDING' THEN $14::timestamptz END, new.expires_at
 FROM inventory i, unnest(
-    $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::integer[],
-    $11::bigint[], $12::boolean[], $13::bytea[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
-    $17::timestamptz[], $18::timestamptz[]
+    $2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::text::text[], $7::text[], $8::text::text[], $9::text[],
+    $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[]
 ) AS new (
-    id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-    request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+    id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, request_hash,
+    expires_at)
 WHERE i.show_id = $1::bigint
 ON CONFLICT DO NOTHING
 RETURNING 1
@@ -91,7 +91,7 @@ WITH changed AS (
 ), seated AS (
     UPDATE seats s
     SET status = c.status, booking_id = c.booking_id, held_until = c.held_until
-    FROM unnest($9::integer[], $10::"char"[], $11::uuid[], $12::timestamptz[])
+    FROM unnest($9::text::integer[], $10::text::"char"[], $11::text::uuid[], $12::timestamptz[])
         AS c (seat_no, status, booking_id, held_until)
     WHERE s.show_id = $1::bigint AND s.seat_no = c.seat_no
     RETURNING 1
@@ -110,8 +110,11 @@ SELECT (SELECT count(*) FROM changed) AS changed, (SELECT count(*) FROM overtake
 
 -- name: tell
 -- The events of a batch. $1: show id. $2–$5: number of the first, how many, version, body. $6: when they happened.
-INSERT INTO outbox (show_id, seq, events, version, at, body)
-VALUES ($1::bigint, $2::bigint, $3::integer, $4::bigint, $6::timestamptz, $5::bytea)
+INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
+SELECT i.show_id, $2::bigint, $3::integer, $4::bigint, $6::timestamptz, $5::bytea,
+       NOT EXISTS (SELECT FROM webhooks WHERE active), NOT EXISTS (SELECT FROM event_readers WHERE name = 'broker')
+FROM inventory i
+WHERE i.show_id = $1::bigint
 
 -- name: lineage
 -- The lineage of seat maps, of the node that we are connected to; a shard that was set back is found out by its versions.
@@ -147,3 +150,14 @@ RETURNING show_id, id, user_id
 -- name: remember_pruned
 -- Keep the id of a queued booking that is pruned. $1: show id. $2: booking id.
 INSERT INTO pruned_requests (show_id, id) VALUES ($1::bigint, $2::uuid) ON CONFLICT DO NOTHING
+
+-- name: shows_with_requests
+-- Shows that have requests waiting, at most $2: those after $1 first.
+SELECT show_id FROM booking_requests WHERE dead_at IS NULL
+GROUP BY show_id
+ORDER BY show_id <= $1::bigint, show_id
+LIMIT $2::integer
+
+-- name: claim_requests
+-- Lock the queue of a show, if nobody else has. $1: show id.
+SELECT show_id FROM booking_queues WHERE show_id = $1::bigint FOR UPDATE SKIP LOCKED
