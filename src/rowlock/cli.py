@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -36,6 +37,8 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+_PORT_AT_FAULT = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}
 
 HostOption = Annotated[
     str | None, typer.Option(help="Address to listen on; overrides HOST.", show_default=False)
@@ -91,7 +94,14 @@ def work() -> None:
     with _database(_settings(), migrate_first=False) as settings:
         from rowlock.app import run_worker
 
-        _run_until_signal(run_worker(settings))
+        try:
+            _run_until_signal(run_worker(settings))
+        except OSError as cause:
+            if cause.errno not in _PORT_AT_FAULT:
+                raise
+            raise StartError(
+                f"ROWLOCK_METRICS_PORT={settings.metrics_port}: can't listen on {settings.host}: {cause.strerror}"
+            ) from None
 
 
 @cli.command(epilog="Example: DATABASE_URL=postgresql://me@db.example.org/rowlock rowlock migrate")

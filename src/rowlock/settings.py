@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     work: bool = Field(
         default=True, description="on: servers do the background work too; off: only `rowlock work` does"
     )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="port where `rowlock work` serves its metrics, at HOST"
+    )
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
     )
