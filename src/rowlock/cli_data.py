@@ -261,7 +261,7 @@ async def _samples(settings: Settings) -> int:
 
 def _database(settings: Settings) -> Database:
     assert settings.database_url is not None, "whoever opens the database sets its address"
-    return Database(settings.database_url, statement_cache=settings.statement_cache)
+    return Database(settings.database_url, statement_cache=settings.statement_cache, sharded=settings.sharded)
 
 
 @contextmanager

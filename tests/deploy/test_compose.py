@@ -19,6 +19,7 @@ import httpx
 import pytest
 import yaml
 
+from rowlock.settings import known_variables
 from tests.processes import environment, rowlock, wait_until_ready
 from tests.programs import find_program, free_port, listens
 from tests.rabbit import RabbitServer
@@ -190,3 +191,43 @@ def test_postgresqls_health_check_runs(empty_dsn: str) -> None:
         [find_program(asks[0]), *asks[1:]], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+CITUS = ROOT / "deploy/citus/compose.yaml"
+
+
+def test_citus_overlay_fits_its_specification_and_the_file_it_is_laid_over() -> None:
+    """Shows would be spread, and servers not know it; or half of the overlay change a service that nobody starts."""
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(CITUS),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    overlay = yaml.safe_load(CITUS.read_text())["services"]
+    ours = {name for name, service in services().items() if service.get("image") == "rowlock"}
+    assert ours <= overlay.keys()
+    nodes = overlay.keys() - services().keys() - {"nodes"}
+    told = " ".join(overlay["nodes"]["command"])
+    assert nodes
+    assert all(f"'{node}'" in told for node in nodes)
+    for name in ours:
+        spread = overlay[name]["environment"]
+        assert spread.keys() <= set(known_variables())
+        assert (spread["ROWLOCK_SHARDED"], spread["ROWLOCK_EVENTS"]) == ("on", "off")
+    assert set(NEEDED.findall(CITUS.read_text())) == {"POSTGRES_PASSWORD"}
+
+
+def test_a_server_of_the_overlay_runs(
+    dsn: str, tmp_path: Path, redis_server: RedisServer, rabbit_server: RabbitServer
+) -> None:
+    """It would not start with what the overlay says. (On one PostgreSQL, which a server that spreads is content with.)"""
+    spread = yaml.safe_load(CITUS.read_text())["services"]["server-1"]["environment"]
+    addresses = {"DATABASE_URL": dsn, "REDIS_URL": redis_server.url, "AMQP_URL": rabbit_server.url}
+    port = free_port()
+    with running_service(tmp_path, "server-1", **addresses, **spread, PORT=str(port)) as (server, log):
+        wait_until_ready(server, port, log)

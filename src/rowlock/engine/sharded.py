@@ -41,6 +41,12 @@ SQL = load("sharded")
 class ShardedBatch(Batch):
     """A transaction on a lane's connection, about one show."""
 
+    async def begin(self) -> None:
+        """Begin; nothing is locked yet, and no lock will be waited for longer than the limit."""
+        await super().begin()
+        for statement in self._database.shard_limits():
+            await self._connection.execute(statement)
+
     async def lock(self, seats: Iterable[SeatKey], shows: Iterable[int]) -> Locked:
         """Lock the seats of one show, then its inventory, and read the clock."""
         (show_id,) = shows

@@ -58,13 +58,19 @@ class Database:
     def begin(self) -> str:
         """How a lane begins a transaction. READ COMMITTED is relied on: a lock waited for shows the row's newest state."""
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-        settings = self.limits() if self.pooled else {}
-        if self.sharded:
-            # The wait for a lock is at the shard's node, which is told of a limit only if it is set so. (To a PostgreSQL
-            # without Citus the first of these is a name like any other.)
-            lock_timeout = self.limits()["lock_timeout"]
-            settings = settings | {"citus.propagate_set_commands": "local", "lock_timeout": lock_timeout}
-        return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in settings.items())])
+        if not self.pooled:
+            return begin
+        return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in self.limits().items())])
+
+    def shard_limits(self) -> tuple[str, ...]:
+        """What a lane says in its transaction where tables are spread: the wait for a lock is at the show's node.
+
+        Citus hands a SET LOCAL on with all that was sent along with it, so each of them is sent by itself. (To a PostgreSQL
+        without Citus the first one is a name like any other.)
+        """
+        lock_timeout = self.limits()["lock_timeout"]
+        limits = (f"SET LOCAL lock_timeout = {lock_timeout}",)
+        return ("SET LOCAL citus.propagate_set_commands = 'local'", *limits) if self.pooled else limits
 
     def lane_settings(self) -> dict[str, str]:
         """How a lane's statements are planned: once where that can be, and for rows found by their keys.
@@ -87,7 +93,7 @@ def _session(database: Database, application: str, **settings: str) -> dict[str,
         own |= database.limits() | settings
         if database.sharded:
             # Citus hides its shards from catalogue queries, and so asyncpg's questions about types take half a second each.
-            own |= {"citus.override_table_visibility": "off"}
+            own |= {"citus.override_table_visibility": "off", "citus.propagate_set_commands": "local"}
     return {
         "dsn": database.dsn,
         "timeout": CONNECT_SECONDS_MAX,
