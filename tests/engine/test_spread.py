@@ -20,6 +20,7 @@ from rowlock.operations.book import BookRequest
 from rowlock.operations.book_later import book_later
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_bookings import find_booking
+from rowlock.operations.queueing import QueuedView
 from rowlock.postgres.pool import Database
 from rowlock.workers.sweeper import Sweeper
 from rowlock.workers.table_consumer import TableConsumer
@@ -137,5 +138,6 @@ async def test_queued_requests_are_decided_show_by_show(context: Context) -> Non
     for _ in range(len(shows) + 1):
         await consumer.round()
     for one in queued:
+        assert isinstance(one, QueuedView)
         assert (await find_booking(context, one.id)).status == "CONFIRMED"
     await audit(context)
