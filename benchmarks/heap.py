@@ -18,8 +18,8 @@ ENVIRONMENT: Final = {"PYTHONMALLOC": "malloc"}
 MISSING: Final = "what is in use can't be told here: it needs glibc 2.33 or later"
 
 
-class _Account(ctypes.Structure):
-    """struct mallinfo2, all of whose fields are of one type."""
+class Account(ctypes.Structure):
+    """struct mallinfo2, all of whose fields are of one type. `uordblks`: in use in heaps; `hblkhd`: mapped one by one."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -38,19 +38,25 @@ class _Account(ctypes.Structure):
     ]
 
 
+def account() -> Account:
+    """The C library's account. Raises RuntimeError where there is none."""
+    read = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if read is None:
+        raise RuntimeError(MISSING)
+    read.restype = Account
+    read_account: Account = read()
+    return read_account
+
+
 def bytes_in_use() -> int:
     """What is in use, once what nobody refers to is freed. Raises RuntimeError where that can't be told."""
     if os.environ.get("PYTHONMALLOC") != ENVIRONMENT["PYTHONMALLOC"]:
         raise RuntimeError(
             "PYTHONMALLOC=malloc is not in the environment: small objects would not be counted"
         )
-    read = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if read is None:
-        raise RuntimeError(MISSING)
-    read.restype = _Account
     gc.collect()
-    account = read()
-    return int(account.uordblks) + int(account.hblkhd)
+    found = account()
+    return int(found.uordblks) + int(found.hblkhd)
 
 
 def begin_anew(environment: Mapping[str, str] = os.environ) -> None:

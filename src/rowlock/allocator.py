@@ -12,7 +12,9 @@ import ctypes
 import os
 from typing import Final
 
-LARGE_BYTES: Final = 512_000  # bodies of whole halls; to map one costs less than a tenth of the time that making it takes
+LARGE_BYTES: Final = (
+    512_000  # bodies of whole halls; to map one costs less than a tenth of the time that making it takes
+)
 _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD of malloc.h
 
 
