@@ -2,6 +2,8 @@ import { Maximize, Minus, Plus } from "lucide-react";
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { count, money } from "@/shared/ui/format";
 import type { Camera } from "./camera";
+import type { TileLooks } from "./draw-tile";
+import { Drawing } from "./drawing";
 import { listen } from "./gestures";
 import { type Box, type Hall, neighbour, SEAT, seatAt, seatsIn } from "./hall";
 import { CHOSEN, type Look, MINE, PLAIN, SHAPES_FROM_PX } from "./paint";
@@ -43,6 +45,7 @@ export function SeatMap(props: SeatMapProps) {
   const frame = useRef<HTMLDivElement>(null);
   const host = useRef<HTMLDivElement>(null);
   const cursor = useRef<HTMLButtonElement>(null);
+  const over = useRef<HTMLDivElement>(null);
   const pills = useRef<HTMLDivElement>(null);
   const effects = useRef<HTMLDivElement>(null);
   const rubber = useRef<HTMLDivElement>(null);
@@ -77,9 +80,26 @@ export function SeatMap(props: SeatMapProps) {
       if (!palette.current) throw new Error("no palette");
       return { hall, palette: palette.current, look, scale };
     };
+    const looks = (): TileLooks => {
+      if (!palette.current) throw new Error("no palette");
+      const { chosen: chosenNow = NONE, mine: mineNow = NONE, category: wanted = null } = latest.current;
+      let marks: TileLooks["marks"] = null;
+      if (chosenNow.size + mineNow.size > 0) {
+        marks = new Uint8Array(statuses.count);
+        for (const of of chosenNow) marks[of] = CHOSEN;
+        for (const of of mineNow) marks[of] = MINE;
+      }
+      return { palette: palette.current, statuses: statuses.copy(), marks, category: wanted };
+    };
+    const drawing = new Drawing(hall, front, looks, () => made.repaint());
+    // What lies over the seats moves as one thing; only at another scale each goes to a place of its own.
+    let scaleBefore = 0;
     const moved = (camera: Camera) => {
-      placeCursor(cursor.current, hall, camera);
-      placePills(pills.current, hall, camera, made.size.width);
+      if (over.current) over.current.style.transform = `translate(${camera.x}px, ${camera.y}px)`;
+      if (camera.scale === scaleBefore) return;
+      scaleBefore = camera.scale;
+      placeCursor(cursor.current, hall, camera.scale);
+      placePills(pills.current, hall, camera.scale);
       element.dataset.scale = camera.scale.toFixed(4);
     };
     let drawnBefore = 0;
@@ -88,7 +108,7 @@ export function SeatMap(props: SeatMapProps) {
       drawnBefore = seats;
       element.dataset.drawn = String(seats);
     };
-    const made: MapView = new MapView(hall, tilesHost, { hall, front, painter }, moved, drawn);
+    const made: MapView = new MapView(hall, tilesHost, { hall, drawing, painter }, moved, drawn);
     made.waiting = !statuses.known;
     view.current = made;
     const resized = new ResizeObserver(([entry]) => {
@@ -164,6 +184,7 @@ export function SeatMap(props: SeatMapProps) {
       document.removeEventListener("themechange", rethemed);
       resized.disconnect();
       made.destroy();
+      drawing.end();
       view.current = null;
     };
   }, [hall, statuses, front, markOf]);
@@ -194,7 +215,7 @@ export function SeatMap(props: SeatMapProps) {
 
   // The one seat that can be tabbed to goes where the arrows lead. A new button each time: it is heard anew.
   useLayoutEffect(() => {
-    if (view.current) placeCursor(cursor.current, hall, view.current.camera);
+    if (view.current) placeCursor(cursor.current, hall, view.current.camera.scale);
     if (!keyed.current) return;
     keyed.current = false;
     cursor.current?.focus({ preventScroll: true });
@@ -251,37 +272,39 @@ export function SeatMap(props: SeatMapProps) {
       </p>
       <div ref={host} aria-hidden="true" className="absolute inset-0" />
       <div ref={effects} aria-hidden="true" className="pointer-events-none absolute inset-0" />
-      <div ref={pills} aria-hidden="true" className="pointer-events-none absolute inset-0">
-        {hall.sections.map((section, number) => (
-          <div
-            // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
-            key={number}
-            className="absolute top-0 left-0 hidden flex-col items-center rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float sm:gap-1 sm:px-2.5 sm:py-1"
-          >
-            <span className="title text-sm leading-tight font-[560] whitespace-nowrap">{section.name}</span>
-            <span data-bar className="hidden h-1 w-14 sm:block overflow-hidden rounded-full bg-line">
-              <span className="block h-full origin-left bg-ink" />
-            </span>
-            <span data-count className="tabular whitespace-nowrap text-soft" />
-          </div>
-        ))}
+      <div ref={over} className="pointer-events-none absolute top-0 left-0 size-0 will-change-transform">
+        <div ref={pills} aria-hidden="true">
+          {hall.sections.map((section, number) => (
+            <div
+              // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
+              key={number}
+              className="absolute top-0 left-0 hidden flex-col items-center rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float sm:gap-1 sm:px-2.5 sm:py-1"
+            >
+              <span className="title text-sm leading-tight font-[560] whitespace-nowrap">{section.name}</span>
+              <span data-bar className="hidden h-1 w-14 sm:block overflow-hidden rounded-full bg-line">
+                <span className="block h-full origin-left bg-ink" />
+              </span>
+              <span data-count className="tabular whitespace-nowrap text-soft" />
+            </div>
+          ))}
+        </div>
+        <button
+          key={seat}
+          ref={cursor}
+          type="button"
+          tabIndex={0}
+          data-seat={hall.labels[seat]}
+          aria-label={describeSeat(hall, seat, status, mark, currency)}
+          aria-pressed={mark === CHOSEN}
+          aria-describedby="seat-map-keys"
+          className="pointer-events-none absolute top-0 left-0 rounded-sm outline-offset-2"
+          onKeyDown={onKeyDown}
+          onFocus={(event) => {
+            if (event.currentTarget.matches(":focus-visible")) view.current?.reveal(seat);
+          }}
+          onClick={() => props.onPress?.(seat)}
+        />
       </div>
-      <button
-        key={seat}
-        ref={cursor}
-        type="button"
-        tabIndex={0}
-        data-seat={hall.labels[seat]}
-        aria-label={describeSeat(hall, seat, status, mark, currency)}
-        aria-pressed={mark === CHOSEN}
-        aria-describedby="seat-map-keys"
-        className="pointer-events-none absolute top-0 left-0 rounded-sm outline-offset-2"
-        onKeyDown={onKeyDown}
-        onFocus={(event) => {
-          if (event.currentTarget.matches(":focus-visible")) view.current?.reveal(seat);
-        }}
-        onClick={() => props.onPress?.(seat)}
-      />
       <div
         ref={rubber}
         aria-hidden="true"
@@ -408,31 +431,29 @@ function sectionSeat(hall: Hall, seat: number, by: 1 | -1): number {
   return section?.count ? section.first : seat;
 }
 
-function placeCursor(button: HTMLButtonElement | null, hall: Hall, camera: Camera): void {
+function placeCursor(button: HTMLButtonElement | null, hall: Hall, scale: number): void {
   if (!button) return;
   const seat = hall.positions.get(button.dataset.seat ?? "") ?? 0;
-  const side = Math.max(SEAT * camera.scale, 10);
-  const x = (hall.x[seat] ?? 0) * camera.scale + camera.x - side / 2;
-  const y = (hall.y[seat] ?? 0) * camera.scale + camera.y - side / 2;
+  const side = Math.max(SEAT * scale, 10);
+  const x = (hall.x[seat] ?? 0) * scale - side / 2;
+  const y = (hall.y[seat] ?? 0) * scale - side / 2;
   button.style.width = button.style.height = `${side}px`;
   button.style.transform = `translate(${x}px, ${y}px)`;
 }
 
 /** From afar, a section's name and how many of its seats are free lie over its middle. */
-function placePills(container: HTMLDivElement | null, hall: Hall, camera: Camera, width: number): void {
+function placePills(container: HTMLDivElement | null, hall: Hall, scale: number): void {
   if (!container) return;
-  const far = SEAT * camera.scale < 7 && hall.sections.length > 1;
+  const far = SEAT * scale < 7 && hall.sections.length > 1;
   hall.sections.forEach((section, number) => {
     const pill = container.children[number] as HTMLElement | undefined;
     if (!pill) return;
     // A name as wide as its section would hide it.
-    const roomy =
-      (section.maxX - section.minX) * camera.scale > 90 && (section.maxY - section.minY) * camera.scale > 64;
-    const shown = far && roomy && width > 0;
-    pill.style.display = shown ? "flex" : "none";
-    if (!shown) return;
-    const x = ((section.minX + section.maxX) / 2) * camera.scale + camera.x;
-    const y = ((section.minY + section.maxY) / 2) * camera.scale + camera.y;
+    const roomy = (section.maxX - section.minX) * scale > 90 && (section.maxY - section.minY) * scale > 64;
+    pill.style.display = far && roomy ? "flex" : "none";
+    if (!far || !roomy) return;
+    const x = ((section.minX + section.maxX) / 2) * scale;
+    const y = ((section.minY + section.maxY) / 2) * scale;
     pill.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
   });
 }
