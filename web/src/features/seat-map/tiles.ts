@@ -22,7 +22,7 @@ const TILES_MAX = 200;
 /** Asked for at once: one that is drawn, and one that waits. More would be drawn for a view that has moved on. */
 const ASKED_MAX = 2;
 /** Shown in a frame: each time the browser is shown a canvas, it copies all of it. */
-const SHOWN_A_FRAME = 1;
+const SHOWN_A_FRAME = 2;
 /** A seat's ring reaches a little beyond its square. */
 const REACH = PITCH / 2 - 0.5;
 
@@ -34,6 +34,8 @@ interface Tile {
   state: "missing" | "asked" | "drawn" | "shown";
   drawn: Drawn | undefined;
   /** There once it is shown. */
+  canvas: HTMLCanvasElement | undefined;
+  /** There once a seat was drawn again. */
   context: CanvasRenderingContext2D | undefined;
   /** Seats that have changed since it was asked for. */
   changed: Set<number>;
@@ -196,19 +198,12 @@ export class Tiles {
   }
 
   private show(tile: Tile, layer: Layer): void {
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = TILE * layer.density;
+    if (!tile.drawn) return;
+    const canvas = canvasOf(tile.drawn.image);
     canvas.className = "absolute";
     canvas.style.cssText = `width:${TILE}px;height:${TILE}px;left:${tile.column * TILE}px;top:${tile.row * TILE}px`;
-    const context = canvas.getContext("2d");
-    if (!context) throw new Error("this browser can't draw on a canvas");
-    const image = tile.drawn?.image;
-    if (image) context.drawImage(image, 0, 0);
-    if (image && "close" in image) image.close(); // its memory is wanted back now, not when it is swept
+    tile.canvas = canvas;
     tile.drawn = undefined;
-    const scale = layer.scale * layer.density;
-    context.setTransform(scale, 0, 0, scale, -tile.world.minX * scale, -tile.world.minY * scale);
-    tile.context = context;
     tile.state = "shown";
     layer.element.append(canvas);
     const painter = this.options.painter(layer.scale);
@@ -223,11 +218,12 @@ export class Tiles {
     const y = hall.y[seat] ?? 0;
     const box = { minX: x - REACH, minY: y - REACH, maxX: x + REACH, maxY: y + REACH };
     if (tile.state === "missing" || !overlaps(tile.world, box)) return;
-    const { context } = tile;
-    if (!context) {
+    if (!tile.canvas) {
       tile.changed.add(seat);
       return;
     }
+    tile.context ??= toDrawOn(tile, layer);
+    const { context } = tile;
     context.save();
     context.resetTransform();
     // To whole pixels: a half-cleared edge would leave a seam.
@@ -251,10 +247,38 @@ export class Tiles {
     if (layer.tiles.size <= TILES_MAX) return;
     const oldest = [...layer.tiles.values()].sort((a, b) => a.used - b.used);
     for (const tile of oldest.slice(0, layer.tiles.size - TILES_MAX)) {
-      tile.context?.canvas.remove();
+      tile.canvas?.remove();
       layer.tiles.delete(tile.key);
     }
   }
+}
+
+/** A canvas that shows what was drawn, and costs nothing more until it is drawn on. */
+function canvasOf(image: Drawn["image"]): HTMLCanvasElement {
+  if (image instanceof HTMLCanvasElement) return image;
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("bitmaprenderer")?.transferFromImageBitmap(image);
+  return canvas;
+}
+
+/** The same tile as a canvas to draw on. Without a GPU, each of these is copied whole at every frame of a pan. */
+function toDrawOn(tile: Tile, layer: Layer): CanvasRenderingContext2D {
+  const before = tile.canvas;
+  if (!before) throw new Error("a tile that isn't shown");
+  let context = before.getContext("2d"); // null where it only shows
+  if (!context) {
+    const canvas = before.cloneNode() as HTMLCanvasElement;
+    context = canvas.getContext("2d");
+    context?.drawImage(before, 0, 0);
+    before.replaceWith(canvas);
+    tile.canvas = canvas;
+  }
+  if (!context) throw new Error("this browser can't draw on a canvas");
+  const scale = layer.scale * layer.density;
+  context.setTransform(scale, 0, 0, scale, -tile.world.minX * scale, -tile.world.minY * scale);
+  return context;
 }
 
 function make(key: string, column: number, row: number, side: number): Tile {
@@ -271,6 +295,7 @@ function make(key: string, column: number, row: number, side: number): Tile {
     row,
     state: "missing",
     drawn: undefined,
+    canvas: undefined,
     context: undefined,
     changed: new Set(),
     used: 0,
