@@ -155,6 +155,21 @@ test("20,000 seats: panning and zooming stay smooth, and a seat sold redraws one
   expect(await measured(page, "as it sells")).toBeLessThanOrEqual(FRAME_MS_MAX);
 });
 
+test("a hall is lettered in the page's own fonts", async ({ page, house }) => {
+  const show = await house.makeShow({ name: "By the book", total_seats: 40 });
+  await actAs(page, "Type");
+  await openHall(page, show);
+  await expect.poll(() => drawnOf(page)).toBeGreaterThanOrEqual(40);
+  const loaded = () =>
+    page.workers()[0]?.evaluate(() => {
+      const { fonts } = self as unknown as { fonts: Iterable<FontFace> };
+      return [...fonts]
+        .filter(({ status }) => status === "loaded")
+        .map(({ family }) => family.replace(/"/g, ""));
+    });
+  await expect.poll(loaded).toEqual(["Fraunces Variable", "Inter Variable"]); // and none that isn't needed
+});
+
 test("a hall is drawn though the script that draws it aside can't be had", async ({ page, house }) => {
   await page.route(/tile-worker/, (route) => route.abort());
   let asked = false;

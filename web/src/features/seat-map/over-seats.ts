@@ -42,6 +42,14 @@ export function pillSize(width: number, height: number): "all" | "name" | "bar" 
   return width > 24 && height > 12 ? "bar" : null;
 }
 
+/** Names without the words that all of them begin with, which tell nothing apart: of "Block 7" and "Block 12", 7 and 12. */
+export function shortNames(names: readonly string[]): string[] {
+  const words = names.map((name) => name.split(" "));
+  let alike = 0;
+  while (words.every((of) => of.length > alike + 1 && of[alike] === words[0]?.[alike])) alike += 1;
+  return words.map((of) => of.slice(names.length > 1 ? alike : 0).join(" "));
+}
+
 export function countPills(container: HTMLDivElement | null, hall: Hall, statuses: SeatStatuses): void {
   if (!container || hall.sections.length < 2) return;
   hall.sections.forEach((section, number) => {

@@ -1,12 +1,20 @@
 import { Maximize, Minus, Plus } from "lucide-react";
-import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import {
+  type KeyboardEvent,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import type { Camera } from "./camera";
 import type { TileLooks } from "./draw-tile";
 import { Drawing } from "./drawing";
 import { fadeAway, spring } from "./effects";
 import { listen } from "./gestures";
 import { type Hall, neighbour, SEAT, seatAt, seatsIn } from "./hall";
-import { countPills, placeCursor, placePills, placeRubber } from "./over-seats";
+import { countPills, placeCursor, placePills, placeRubber, shortNames } from "./over-seats";
 import { CHOSEN, type Look, MINE, PLAIN, SHAPES_FROM_PX } from "./paint";
 import { type Palette, readPalette } from "./palette";
 import { SeatTip, useSeatStatus } from "./seat-tip";
@@ -257,6 +265,7 @@ export function SeatMap(props: SeatMapProps) {
     }
   };
 
+  const short = useMemo(() => shortNames(hall.sections.map(({ name }) => name)), [hall]);
   const status = useSeatStatus(statuses, seat);
   const mark = mine.has(seat) ? MINE : chosen.has(seat) ? CHOSEN : PLAIN;
   return (
@@ -283,7 +292,8 @@ export function SeatMap(props: SeatMapProps) {
               className="group absolute top-0 left-0 hidden flex-col items-center gap-0.5 rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float data-[size=bar]:rounded-full data-[size=bar]:px-1 data-[size=bar]:py-1 data-[size=name]:px-1 sm:data-[size=all]:gap-1 sm:data-[size=all]:px-2.5 sm:data-[size=all]:py-1"
             >
               <span className="title max-w-full truncate leading-tight font-[560] group-data-[size=all]:text-sm group-data-[size=bar]:hidden">
-                {section.name}
+                <span className="group-data-[size=name]:hidden">{section.name}</span>
+                <span className="hidden group-data-[size=name]:inline">{short[number]}</span>
               </span>
               <span
                 data-bar

@@ -72,36 +72,35 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange(changed: 
             </button>
           ))}
         </fieldset>
-        <fieldset className="flex flex-wrap items-center gap-2">
+        <fieldset className="grid w-full grid-cols-2 gap-3 sm:flex sm:w-auto sm:items-center sm:gap-2">
           <legend className="sr-only">Days</legend>
-          <label className="flex items-center gap-2 whitespace-nowrap">
+          <label className="flex flex-col gap-1 whitespace-nowrap sm:flex-row sm:items-center sm:gap-2">
             <span className="text-soft">From</span>
             <input
               type="date"
-              className={`${inputShape} tabular min-h-10 text-sm`}
+              className={`${inputShape} tabular min-h-10 min-w-0 text-sm`}
               value={filters.from}
               onChange={(event) => onChange({ from: event.target.value })}
             />
           </label>
-          <label className="flex items-center gap-2 whitespace-nowrap">
+          <label className="flex flex-col gap-1 whitespace-nowrap sm:flex-row sm:items-center sm:gap-2">
             <span className="text-soft">to</span>
             <input
               type="date"
               min={filters.from}
-              className={`${inputShape} tabular min-h-10 text-sm`}
+              className={`${inputShape} tabular min-h-10 min-w-0 text-sm`}
               value={filters.until}
               onChange={(event) => onChange({ until: event.target.value })}
             />
           </label>
         </fieldset>
         <label className="flex items-center gap-2 whitespace-nowrap">
-          <span className="text-soft">Up to</span>
+          <span className="text-soft">Price up to</span>
           <input
             type="number"
             inputMode="numeric"
             min={0}
             placeholder="any"
-            aria-label="Price up to"
             className={`${inputShape} tabular min-h-10 w-20 text-sm`}
             value={filters.priceMax}
             onChange={(event) => onChange({ priceMax: event.target.value })}
