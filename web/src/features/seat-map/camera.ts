@@ -16,7 +16,7 @@ export interface Size {
 export const SCALE_MAX = 3;
 
 /** Narrower than this, buttons that float over the hall would hide seats: their room is left free. */
-const NARROW_PX = 640;
+const NARROW_PX = 900;
 const BUTTONS_TOP_PX = 60;
 const BUTTONS_RIGHT_PX = 52;
 

@@ -297,7 +297,7 @@ export function SeatMap(props: SeatMapProps) {
               </span>
               <span
                 data-bar
-                className="block h-1 w-full max-w-14 overflow-hidden rounded-full bg-line group-data-[size=all]:w-14"
+                className="block h-1 w-full max-w-14 overflow-hidden rounded-full bg-line group-data-[size=all]:w-14 group-data-[size=name]:w-7"
               >
                 <span className="block h-full origin-left bg-ink" />
               </span>
