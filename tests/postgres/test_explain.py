@@ -173,7 +173,11 @@ CUSTOM: dict[str, tuple[str, frozenset[str], list[object]]] = {
     "to_release": (BOOKINGS.to_release, ROWS, [500]),
     "show": (SHOWS.show, ALL, [7]),
     "list_shows": (SHOWS.list_shows, ROWS, [None, None, None, None, None, None, 51, None, None, None]),
-    "list_shows, searched": (SHOWS.list_shows, ROWS, ["show", "%3%", False, None, None, None, 51, None, 5000, True]),
+    "list_shows, searched": (
+        SHOWS.list_shows,
+        ROWS,
+        ["show", "%3%", False, None, None, None, 51, None, 5000, True],
+    ),
     "booking_of_seat": (BOOKINGS.booking_of_seat, ALL, [7, 5]),
     "span": (STATISTICS.span, ALL, [7]),
     "map": (MAPS.map, ALL, [7]),
