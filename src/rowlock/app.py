@@ -14,6 +14,7 @@ from rowlock import settings as environment
 from rowlock import telemetry
 from rowlock.brokers.redis_counts import RedisCounts
 from rowlock.brokers.redis_pages import RedisPages
+from rowlock.domain.fair_play import FairPlay
 from rowlock.http.application import create_http
 from rowlock.http.documentation import openapi_document
 from rowlock.http.identity import AuthConfig
@@ -136,6 +137,9 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         allow_private_webhooks=settings.webhook_allow_private,
         amqp_url=settings.amqp_url,
         redis_url=settings.redis_url,
+        fair_play=FairPlay(
+            settings.holds_per_customer, settings.held_seats_per_customer, settings.holds_of_seat_per_hour
+        ),
     )
 
 
@@ -153,7 +157,7 @@ def _oidc(settings: Settings) -> OidcConfig | None:
 
 def _work(context: Context, settings: Settings) -> list[Worker]:
     """The background work: what `rowlock work` does, and servers too unless told not to."""
-    sweeper = Sweeper(context, settings.keep_failed_days)
+    sweeper = Sweeper(context, settings.keep_failed_days, settings.keep_audit_days)
     return [
         Loop("sweeper", sweeper.round, settings.sweep_seconds),
         *_consumers(context, settings),

@@ -114,6 +114,17 @@ class Settings(BaseSettings):
     hold_seconds: int = Field(
         default=120, ge=1, le=86_400, description="how long a PENDING booking holds its seats"
     )
+    holds_per_customer: int = Field(
+        default=5, ge=0, description="holds a customer may have of a show at a time; 0: no limit"
+    )
+    held_seats_per_customer: int = Field(
+        default=20,
+        ge=0,
+        description="seats a customer may hold of a show at a time, or as many as one booking may have; 0: no limit",
+    )
+    holds_of_seat_per_hour: int = Field(
+        default=3, ge=0, description="how often within an hour a customer may hold the same seat; 0: no limit"
+    )
     sweep_seconds: float = Field(
         default=5, ge=0.05, le=3600, description="pause between sweeps of overdue holds"
     )
@@ -122,6 +133,9 @@ class Settings(BaseSettings):
     )
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
+    )
+    keep_audit_days: float = Field(
+        default=1095, ge=90, le=36_500, description="how long the audit trail is kept; at least 90"
     )
     events: bool = Field(
         default=True, description="on: what happens is written to the outbox, for RabbitMQ and webhooks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rowlock.domain.commands import Command
+from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.lane import Busy, Lane, OutcomeUnknown
 from rowlock.postgres.pool import Database
@@ -31,9 +32,19 @@ class Engine:
         lanes: int = 2,
         hold_seconds: int = 120,
         events: bool = True,
+        fair_play: FairPlay | None = None,
     ) -> None:
         self._lanes = [
-            Lane(str(n), database, plans, maps, feed, hold_seconds=hold_seconds, events=events)
+            Lane(
+                str(n),
+                database,
+                plans,
+                maps,
+                feed,
+                hold_seconds=hold_seconds,
+                events=events,
+                fair_play=fair_play,
+            )
             for n in range(lanes)
         ]
 

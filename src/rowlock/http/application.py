@@ -19,6 +19,7 @@ from litestar.types import HTTPScope, Middleware
 
 from rowlock.http import documentation
 from rowlock.http.around import around_router
+from rowlock.http.audit import audit_router
 from rowlock.http.bookings import bookings_router
 from rowlock.http.box_office import STATISTICS_SECONDS, box_office_router
 from rowlock.http.caching import Caches, Lists
@@ -62,6 +63,7 @@ def create_http(
             bookings_router(booking_limit),
             box_office_router(),
             webhooks_router(),
+            audit_router(),
             *classic_routers(booking_limit),
             Router(
                 "/",

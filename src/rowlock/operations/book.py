@@ -12,6 +12,7 @@ from rowlock.domain.commands import Actor, Book
 from rowlock.domain.ids import TAIL_BITS, booking_id, keyed_booking_id
 from rowlock.domain.layouts import Layout
 from rowlock.domain.outcomes import Outcome
+from rowlock.domain.trails import Trail
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid
 from rowlock.operations.seats import plan_of, seat_numbers
@@ -61,7 +62,13 @@ def hash_of(request: BookRequest, key: str | bytes) -> bytes:
 
 
 def command_of(
-    request: BookRequest, prepared: Prepared, identifier: UUID, by: Actor, request_hash: bytes | None
+    request: BookRequest,
+    prepared: Prepared,
+    identifier: UUID,
+    by: Actor,
+    request_hash: bytes | None,
+    *,
+    trail: Trail | None = None,
 ) -> Book:
     """The command that a request is."""
     return Book(
@@ -78,11 +85,17 @@ def command_of(
         customer_name=request.customer_name,
         email=request.email,
         request_hash=request_hash,
+        trail=trail,
     )
 
 
 async def book(
-    context: Context, request: BookRequest, *, by: Actor, idempotency_key: str | None = None
+    context: Context,
+    request: BookRequest,
+    *,
+    by: Actor,
+    idempotency_key: str | None = None,
+    trail: Trail | None = None,
 ) -> Booked:
     """Book. Raises `NotFound` for a show or seat that isn't there, `Invalid`, `Busy` or `OutcomeUnknown`."""
     prepared = await prepare(context, request)
@@ -93,7 +106,9 @@ async def book(
     else:
         identifier = keyed_booking_id(context.ids_secret, show_id, request.user_id, idempotency_key)
         request_hash = hash_of(request, idempotency_key)
-    decision = await context.engine.submit(command_of(request, prepared, identifier, by, request_hash))
+    decision = await context.engine.submit(
+        command_of(request, prepared, identifier, by, request_hash, trail=trail)
+    )
     booking, layout = decision.booking, prepared.layout
     return Booked(
         outcome=decision.outcome,

@@ -15,6 +15,7 @@ from rowlock.brokers.rabbitmq import RabbitMQ
 from rowlock.brokers.redis import Link
 from rowlock.brokers.redis_feed import RedisBroadcast
 from rowlock.brokers.redis_maps import RedisMaps
+from rowlock.domain.fair_play import FairPlay
 from rowlock.engine.engine import Engine
 from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.queue_table import TableQueue
@@ -70,6 +71,7 @@ async def open_context(
     allow_private_webhooks: bool = False,
     amqp_url: str | None = None,
     redis_url: str | None = None,
+    fair_play: FairPlay | None = None,
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end.
 
@@ -92,7 +94,16 @@ async def open_context(
         stack.push_async_callback(feed.stop)
         live = Live(maps)
         stack.callback(live.close)
-        engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds, events=events)
+        engine = Engine(
+            database,
+            plans,
+            maps,
+            feed,
+            lanes=lanes,
+            hold_seconds=hold_seconds,
+            events=events,
+            fair_play=fair_play,
+        )
         engine.start()
         stack.push_async_callback(engine.close)
         table = TableQueue(pool)

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 SHOWS = load("shows")
 BOOKINGS = load("bookings")
+AUDIT = load("audit")
 QUEUE = load("queue")
 
 SWEEP_AT_ONCE = 500  # a few batches: short locks, and room for buyers between them
@@ -49,11 +50,15 @@ class Swept(msgspec.Struct, frozen=True):
 
 
 class Sweeper:
-    """Sweeps overdue holds, goes on with cancelled shows, prunes FAILED bookings older than `keep_failed_days`."""
+    """Sweeps overdue holds, goes on with cancelled shows, prunes FAILED bookings older than `keep_failed_days`.
 
-    def __init__(self, context: Context, keep_failed_days: float) -> None:
+    And what of the audit trail is older than `keep_audit_days`.
+    """
+
+    def __init__(self, context: Context, keep_failed_days: float, keep_audit_days: float = 36_500) -> None:
         self._context = context
         self._keep_failed_days = keep_failed_days
+        self._keep_audit_days = keep_audit_days
 
     async def run_once(self) -> Swept:
         """One round. Does nothing while another process is at it."""
@@ -98,6 +103,7 @@ class Sweeper:
 
     async def _prune(self) -> int:
         async with self._context.pool.acquire() as connection, connection.transaction():
+            await connection.execute(AUDIT.prune_audit, self._keep_audit_days, PRUNE_AT_ONCE)
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
             # An id that was queued at a broker would read as if it still were. The table knows what waits in it.
             secret = self._context.ids_secret

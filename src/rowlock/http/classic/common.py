@@ -20,6 +20,7 @@ from rowlock.http.problems import invalid
 from rowlock.http.refusals import refusal
 from rowlock.http.shows import context_of
 from rowlock.http.tokens import unauthenticated
+from rowlock.http.trails import trail_of
 from rowlock.http.wire import SEATS_PER_BOOKING_MAX, to_utc
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.create_show import NewShow, create_show
@@ -71,7 +72,7 @@ async def make_show(request: ClassicRequest, name: str, start_time: datetime, to
         max_seats_per_booking=min(total_seats, SEATS_PER_BOOKING_MAX),
     )
     with changing_lists(request):
-        return await create_show(context_of(request), new)
+        return await create_show(context_of(request), new, trail=trail_of(request))
 
 
 async def all_shows(request: ClassicRequest) -> AsyncIterator[ShowView]:
@@ -127,7 +128,11 @@ async def try_to_book(request: ClassicRequest, wanted: BookRequest, field: str) 
     """
     context = context_of(request)
     booked = await book(
-        context, wanted, by=actor_of(request.user), idempotency_key=idempotency_key_of(request)
+        context,
+        wanted,
+        by=actor_of(request.user),
+        idempotency_key=idempotency_key_of(request),
+        trail=trail_of(request),
     )
     match booked.outcome:
         case Outcome.SHOW_NOT_FOUND:

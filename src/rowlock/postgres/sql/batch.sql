@@ -69,23 +69,24 @@ WHERE s.show_id = $1
 -- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
 -- $1–$18: new bookings. $19–$25: changed ones. $26, $27: bookings whose lapsed holds lost a seat.
 -- $28–$32: seats. $33–$40: inventory: changes of the counts, whether the sale closes, by how much the version rises
--- (not where attempts only failed), and how many events there are. $41: whether events are told.
--- $42–$46: the events, a row for each show that has any; $47: when they happened. Where events are off, these and what
+-- (not where attempts only failed), and how many events there are. $41: whether events are told. $42: who made the new
+-- bookings, and from where.
+-- $43–$47: the events, a row for each show that has any; $48: when they happened. Where events are off, these and what
 -- stands between the marks are left out: even a table that nothing is written to costs a batch some microseconds.
 -- Returns how many rows each part met; the engine knows how many it must be.
 WITH made AS (
     INSERT INTO bookings (
         show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at, trail)
     SELECT show_id, id, user_id, customer_name, email, status, reason, seats::integer[], conflicts::integer[],
-           seat_count, amount_cents, held, request_hash, created_at, expires_at, confirmed_at, settled_at, release_at
+           seat_count, amount_cents, held, request_hash, created_at, expires_at, confirmed_at, settled_at, release_at, trail
     FROM unnest(
         $1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
         $10::integer[], $11::bigint[], $12::boolean[], $13::bytea[], $14::timestamptz[], $15::timestamptz[],
-        $16::timestamptz[], $17::timestamptz[], $18::timestamptz[]
+        $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $42::text[]
     ) AS new (
         show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at, trail)
     ON CONFLICT DO NOTHING
     RETURNING 1
 ), changed AS (
@@ -125,8 +126,8 @@ WITH made AS (
 )
 /* events */, told AS (
     INSERT INTO outbox (show_id, seq, events, version, at, body)
-    SELECT show_id, seq, events, version, $47::timestamptz, body
-    FROM unnest($42::bigint[], $43::bigint[], $44::integer[], $45::bigint[], $46::bytea[])
+    SELECT show_id, seq, events, version, $48::timestamptz, body
+    FROM unnest($43::bigint[], $44::bigint[], $45::integer[], $46::bigint[], $47::bytea[])
         AS new (show_id, seq, events, version, body)
     RETURNING 1
 )/* end */
@@ -134,6 +135,22 @@ SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS ch
        (SELECT count(*) FROM overtaken) AS overtaken, (SELECT count(*) FROM seated) AS seated,
        (SELECT count(*) FROM counted) AS counted
        /* events */, (SELECT count(*) FROM told) AS told/* end */
+
+-- name: read_holds
+-- The holds that customers made of shows since some time, as they are under the locks of the shows' inventory rows.
+-- $1: show ids. $2: user ids. $3: since when.
+SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason, b.seats, b.conflicts, b.seat_count,
+       b.amount_cents, b.held, b.request_hash, b.created_at, b.expires_at, b.confirmed_at, b.settled_at, b.release_at
+FROM unnest($1::bigint[], $2::text[]) AS wanted (show_id, user_id)
+JOIN bookings b ON b.show_id = wanted.show_id AND b.user_id = wanted.user_id AND b.held AND b.created_at > $3
+
+-- name: audit
+-- What was done that is no new booking, and at whose wish: only where there is any of it.
+-- $1: show ids. $2–$5: user, role, address, request id. $6–$9: action, target, outcome, detail. $10: when.
+INSERT INTO audit (show_id, at, user_id, role, address, request_id, action, target, outcome, detail)
+SELECT show_id, $10, user_id, role, address, request_id, action, target, outcome, detail
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+    AS done (show_id, user_id, role, address, request_id, action, target, outcome, detail)
 
 -- name: end_backend
 -- End the backend of a transaction whose answer was lost, if it still runs that very transaction.
