@@ -31,6 +31,7 @@ from rowlock.http.observing import Observing
 from rowlock.http.page import Page, for_people, page_router
 from rowlock.http.pages import SharedLists
 from rowlock.http.rates import Counts, RateLimit
+from rowlock.http.rates import address as _address
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
 from rowlock.http.sessions import session_router
@@ -45,6 +46,8 @@ def create_http(
     *,
     lifespan: Sequence[Lifespan] = (),
     bookings_per_minute: int = 0,
+    guests_per_minute: int = 0,
+    holds_per_minute: int = 0,
     sign_ins_per_minute: int = 0,
     page: Page | None = None,
 ) -> Litestar:
@@ -55,8 +58,8 @@ def create_http(
     """
     authenticator = Authenticator(auth)
     if auth.demo:
-        bookings_per_minute = sign_ins_per_minute = 0
-    booking_limit = _limit(bookings_per_minute, _by_caller)
+        bookings_per_minute = guests_per_minute = holds_per_minute = sign_ins_per_minute = 0
+    booking_limit = [*_limit(guests_per_minute, _by_guests_address), *_limit(bookings_per_minute, _by_caller)]
     app = Litestar(
         [
             shows_router(),
@@ -81,8 +84,10 @@ def create_http(
         logging_config=None,  # rowlock.telemetry has set it up
         lifespan=list(lifespan),
     )
+    app.state.authenticator = authenticator
     app.state.caches, app.state.streams, app.state.counts = Caches(), Streams(), Counts()
     app.state.caches.lists = SharedLists()
+    app.state.holds_per_minute, app.state.sign_ins_per_minute = holds_per_minute, sign_ins_per_minute
     app.state.statistics = Lists(seconds=STATISTICS_SECONDS)
     app.state.page = page or Page()
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
@@ -106,13 +111,16 @@ def _by_caller(scope: HTTPScope) -> str | None:
     )
 
 
+def _by_guests_address(scope: HTTPScope) -> str | None:
+    """Guests are made for the asking, so those of an address are counted together, too."""
+    caller: Caller = scope["user"]
+    if scope["method"] == "OPTIONS" or not (caller.is_guest or caller.user_id is None):
+        return None
+    return f"bookings of guests from {_address(scope)}"
+
+
 def _by_address(scope: HTTPScope) -> str | None:
     caller: Caller = scope["user"]
     if caller.is_staff or scope["method"] != "POST":
         return None
     return f"sign-ins from {_address(scope)}"
-
-
-def _address(scope: HTTPScope) -> str:
-    client = scope.get("client")
-    return client[0] if client is not None else ""

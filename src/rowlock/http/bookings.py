@@ -22,6 +22,7 @@ from rowlock.http.documentation import KeyedOperation, problems
 from rowlock.http.identifiers import booking_uuid, show_number
 from rowlock.http.identity import Caller, require_signed_in
 from rowlock.http.problems import Code, FieldError, Problem, invalid
+from rowlock.http.rates import limit_holds
 from rowlock.http.reading import check_query
 from rowlock.http.refusals import SUCCEEDED, refusal
 from rowlock.http.shows import Cursor, Limit, context_of
@@ -119,6 +120,8 @@ async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Res
     wanted = data.to_request(show_id, caller.acting_user(data.user_id))
     context = context_of(request)
     key, headers = idempotency_key_of(request), dict[str, str]()
+    if not wanted.confirm:
+        await limit_holds(request)
     trail = trail_of(request)
     if prefers_async(request):
         answer = await book_later(context, wanted, by=actor_of(caller), idempotency_key=key, trail=trail)

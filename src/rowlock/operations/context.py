@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -67,7 +67,7 @@ async def open_context(
     lanes: int = 2,
     hold_seconds: int = 120,
     events: bool = True,
-    secret_key: str | None = None,
+    secret_keys: Sequence[str] = (),
     allow_private_webhooks: bool = False,
     amqp_url: str | None = None,
     redis_url: str | None = None,
@@ -75,7 +75,7 @@ async def open_context(
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end.
 
-    `secret_key` is what the secrets of webhooks are sealed with; without one, as in demo mode, a key of the database's.
+    `secret_keys` are what the secrets of webhooks are sealed with; without any, as in demo mode, a key of the database's.
     """
     async with AsyncExitStack() as stack:
         pool = await create_pool(database)
@@ -122,7 +122,7 @@ async def open_context(
             ids_secret=ids_secret,
             hold_seconds=hold_seconds,
             events=events,
-            sealer=Sealer(secret_key.encode() if secret_key else ids_secret),
+            sealer=Sealer(*(key.encode() for key in secret_keys)) if secret_keys else Sealer(ids_secret),
             allow_private_webhooks=allow_private_webhooks,
             queue=queue,
             table=table,

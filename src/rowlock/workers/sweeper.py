@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 SHOWS = load("shows")
 BOOKINGS = load("bookings")
 AUDIT = load("audit")
+REVOCATIONS = load("revocations")
 QUEUE = load("queue")
 
 SWEEP_AT_ONCE = 500  # a few batches: short locks, and room for buyers between them
@@ -103,6 +104,7 @@ class Sweeper:
 
     async def _prune(self) -> int:
         async with self._context.pool.acquire() as connection, connection.transaction():
+            await connection.execute(REVOCATIONS.prune_revocations)
             await connection.execute(AUDIT.prune_audit, self._keep_audit_days, PRUNE_AT_ONCE)
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
             # An id that was queued at a broker would read as if it still were. The table knows what waits in it.

@@ -17,6 +17,7 @@ from rowlock.http.caching import changing_lists
 from rowlock.http.identifiers import booking_uuid
 from rowlock.http.identity import Caller
 from rowlock.http.problems import invalid
+from rowlock.http.rates import limit_holds
 from rowlock.http.refusals import refusal
 from rowlock.http.shows import context_of
 from rowlock.http.tokens import unauthenticated
@@ -127,6 +128,8 @@ async def try_to_book(request: ClassicRequest, wanted: BookRequest, field: str) 
     Raises whatever stands in the way but seats that others have: those make a FAILED booking.
     """
     context = context_of(request)
+    if not wanted.confirm:
+        await limit_holds(request)
     booked = await book(
         context,
         wanted,
