@@ -48,7 +48,7 @@ fuzz: .venv/.dev ## feed every parser with bad inputs, and count them (docs/reli
 # Neither is installed with the rest: they need the world's lists of vulnerabilities, which are not there everywhere.
 audit: .venv/.dev ## look the locked dependencies up in the lists of known vulnerabilities
 	@$(PY) -m venv .venv/audit && .venv/audit/bin/pip --disable-pip-version-check --quiet install pip-audit
-	@.venv/audit/bin/pip-audit --require-hashes --disable-pip -r requirements.lock || { echo "make audit: the Python packages were not found free of known vulnerabilities (or the list could not be had; see above)" >&2; exit 1; }
+	@.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock || { echo "make audit: the Python packages were not found free of known vulnerabilities (or the list could not be had; see above)" >&2; exit 1; }
 	@cd web && npm audit --omit=dev || { echo "make audit: the page's packages were not found free of known vulnerabilities (or the list could not be had; see above)" >&2; exit 1; }
 
 licences: .venv/.dev ## list the licences of what Rowlock stands on; fails where one is not accepted

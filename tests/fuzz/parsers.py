@@ -29,7 +29,7 @@ from rowlock.http.bookings import idempotency_key_of, prefers_async
 from rowlock.http.caching import coding_for, has_already
 from rowlock.http.identity import AuthConfig, Authenticator
 from rowlock.http.live import _last_version
-from rowlock.http.observing import _request_id
+from rowlock.http.observing import request_id_in
 from rowlock.http.oidc import Issuer, OidcConfig
 from rowlock.http.problems import Problem
 from rowlock.http.reading import decode
@@ -261,7 +261,7 @@ PARSERS: dict[str, Parser] = {
     "If-None-Match": Parser(_headers("if-none-match"), lambda asked: has_already(asked, '"1-abc"'), ()),
     "Last-Event-ID": Parser(_headers("last-event-id"), _last_version, ()),
     "X-Forwarded-For": Parser(_headers("x-forwarded-for"), _forwarded, ()),
-    "X-Request-Id": Parser(_headers("x-request-id"), _request_id, ()),
+    "X-Request-Id": Parser(_headers("x-request-id"), lambda asked: request_id_in(asked["headers"]), ()),
     "Authorization": Parser(_headers("authorization"), _AUTH.identify, HTTP),
     "Cookie": Parser(_headers("cookie"), _AUTH.identify, HTTP),
     "Origin": Parser(_headers("origin"), _AUTH.origins.check_cookie, HTTP),

@@ -95,13 +95,15 @@ class Counts:
     def __len__(self) -> int:
         return len(self._windows)
 
+    def hit_alone(self, caller: str) -> Count:
+        """Count a request where this process counts for itself."""
+        assert self.shared is None, "where counts are shared, the others must be asked"
+        return self._hit(_key_of(caller))[1]
+
     async def hit(self, caller: str, limit: int) -> Count:
         """Count a request."""
-        key = blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        now = asyncio.get_running_loop().time()
-        window = self._window(key, now)
-        window.count += 1
-        alone = Count(window.count, window.ends_at - now)
+        key = _key_of(caller)
+        window, alone = self._hit(key)
         reachable = self.shared is not None and self.shared.up and not self._overdue
         if alone.number > limit and not (reachable and window.untold):
             return alone
@@ -114,6 +116,12 @@ class Counts:
             else:
                 telemetry.REDIS_FALLBACKS.labels("rates").inc()
         return alone
+
+    def _hit(self, key: bytes) -> tuple[_Window, Count]:
+        now = asyncio.get_running_loop().time()
+        window = self._window(key, now)
+        window.count += 1
+        return window, Count(window.count, window.ends_at - now)
 
     def _shared_hit(self, key: bytes) -> asyncio.Future[Count | None]:
         loop = asyncio.get_running_loop()
@@ -181,15 +189,34 @@ class Counts:
         return window
 
 
-async def _count(counts: Counts, caller: str, per_minute: int) -> dict[str, str]:
-    """Count a request, and what to tell of it. Raises `TooManyRequestsException`."""
-    count = await counts.hit(caller, per_minute)
-    headers = {
+def _key_of(caller: str) -> bytes:
+    return blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def bookings_of(user_id: str | None) -> str:
+    """The name of a user's count of requests to book."""
+    return f"bookings of {user_id}"
+
+
+def limit_headers(per_minute: int, count: Count) -> dict[str, str]:
+    """What a caller is told of a limit."""
+    return {
         "RateLimit-Policy": f"{per_minute}; w={WINDOW_SECONDS:.0f}",
         "RateLimit-Limit": str(per_minute),
         "RateLimit-Remaining": str(max(0, per_minute - count.number)),
         "RateLimit-Reset": str(max(0, ceil(count.seconds_left))),
     }
+
+
+def guests_at(where: str) -> str:
+    """The name of the count of requests to book of all guests at an address."""
+    return f"bookings of guests from {where}"
+
+
+async def _count(counts: Counts, caller: str, per_minute: int) -> dict[str, str]:
+    """Count a request, and what to tell of it. Raises `TooManyRequestsException`."""
+    count = await counts.hit(caller, per_minute)
+    headers = limit_headers(per_minute, count)
     if count.number > per_minute:
         raise TooManyRequestsException(headers=headers)
     return headers

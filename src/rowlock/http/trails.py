@@ -15,10 +15,13 @@ DEMO = "demo"  # a caller without credentials, who may do all
 
 def trail_of(request: Request[Caller, Any, Any]) -> Trail | None:
     """Who asks, in which role, from which address, in which request; None where nobody is signed in."""
-    caller = request.user
+    client = request.scope.get("client")
+    return trail_by(request.user, client[0] if client else None, request_id_of(request.scope))
+
+
+def trail_by(caller: Caller, address: str | None, request_id: str) -> Trail | None:
+    """The trail of a caller."""
     if caller.user_id is None:
         return None
-    scope = request.scope
-    client = scope.get("client")
     role = DEMO if caller.source == "demo" else next(iter(caller.roles)).value
-    return Trail(caller.user_id, role, client[0] if client else None, request_id_of(scope))
+    return Trail(caller.user_id, role, address, request_id)

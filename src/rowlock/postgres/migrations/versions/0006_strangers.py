@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -105,4 +105,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """What was recorded would be lost."""
-    raise RuntimeError("0005 keeps a trail that 0004 has no place for")
+    raise RuntimeError("0006 keeps a trail that 0005 has no place for")
