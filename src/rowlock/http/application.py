@@ -32,7 +32,7 @@ from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
 from rowlock.http.page import Page, for_people, page_router
 from rowlock.http.pages import SharedLists
-from rowlock.http.rates import Counts, RateLimit, bookings_of, guests_at
+from rowlock.http.rates import BookingLimits, Counts, RateLimit, bookings_of, guests_at
 from rowlock.http.rates import address as _address
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
@@ -68,8 +68,7 @@ def create_http(
             app.state.context,
             authenticator,
             app.state.counts,
-            bookings_per_minute=bookings_per_minute,
-            guests_per_minute=guests_per_minute,
+            BookingLimits(bookings_per_minute, guests_per_minute, holds_per_minute),
         )
 
     app = Litestar(

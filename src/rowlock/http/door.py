@@ -28,7 +28,15 @@ from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Authenticator, Caller
 from rowlock.http.observing import API_CSP, REQUEST_ID, SECURITY, request_id_in
 from rowlock.http.problems import Problem
-from rowlock.http.rates import Counts, bookings_of, guests_at, limit_headers
+from rowlock.http.rates import (
+    BookingLimits,
+    Counts,
+    bookings_of,
+    guests_at,
+    guests_holds_at,
+    holds_of,
+    limit_headers,
+)
 from rowlock.http.reading import BODY_BYTES_MAX, decode
 from rowlock.http.refusals import SUCCEEDED
 from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of, problem_of
@@ -75,19 +83,12 @@ class Door:
     """Takes requests to book, as they come from the protocol. One for each application."""
 
     def __init__(
-        self,
-        context: Context,
-        authenticator: Authenticator,
-        counts: Counts,
-        *,
-        bookings_per_minute: int,
-        guests_per_minute: int = 0,
+        self, context: Context, authenticator: Authenticator, counts: Counts, limits: BookingLimits
     ) -> None:
         self._context = context
         self._authenticator = authenticator
         self._counts = counts
-        self._bookings_per_minute = bookings_per_minute
-        self._guests_per_minute = guests_per_minute
+        self._limits = limits
         self._explaining: set[asyncio.Task[None]] = set()
 
     def wants(self, url: bytes) -> bool:
@@ -123,14 +124,12 @@ class Door:
         if caller is None or caller.user_id is None:
             return False
         route, wanted = _read(url, body, caller)
-        if not wanted.confirm and not caller.is_staff:
-            return False  # holds have limits of their own
         plan = self._context.plans.known(wanted.show_id)
         if plan is None:
             return False
         prepared = prepare_by(plan, wanted)
         key = idempotency_key_in(headers) if b"idempotency-key" in seen else None
-        limits = self._count(caller, address)
+        limits = self._count(caller, address, hold=not wanted.confirm)
         if limits is None:
             return False
         request_id = request_id_in(headers)
@@ -146,24 +145,32 @@ class Door:
         begun.answer.add_done_callback(lambda answer: self._decided(asked, begun, answer))
         return True
 
-    def _count(self, caller: Caller, address: str | None) -> dict[str, str] | None:
-        """Count the request towards the caller's limit: the headers that tell of it, or None where others must be asked
-        or it is one too many. Staff and services act for many, and have none.
+    def _count(self, caller: Caller, address: str | None, *, hold: bool) -> dict[str, str] | None:
+        """Count the request towards the limits on it: the headers that tell of the innermost, or None where others must be
+        asked or it is one too many. Staff and services act for many, and have none.
         """
-        most = self._bookings_per_minute
-        of_guests = self._guests_per_minute if caller.is_guest else 0
-        if caller.is_staff or not (most or of_guests):
+        if caller.is_staff:
             return {}
-        if self._counts.shared is not None:
-            return None
-        if of_guests:
-            count = self._counts.hit_alone(guests_at(address or ""))
-            if count.number > of_guests:
-                return None
+        limits = self._limits
+        names = [(guests_at(address or ""), limits.guests)] if caller.is_guest else []
+        names.append((bookings_of(caller.user_id), limits.bookings))
+        told = len(names)
+        if hold:
+            names.append((holds_of(caller.user_id), limits.holds))
+            if caller.is_guest:
+                names.append((guests_holds_at(address or ""), limits.holds))
+        headers: dict[str, str] = {}
+        for number, (name, most) in enumerate(names):
             if not most:
-                return limit_headers(of_guests, count)
-        count = self._counts.hit_alone(bookings_of(caller.user_id))
-        return None if count.number > most else limit_headers(most, count)
+                continue
+            if self._counts.shared is not None:
+                return None
+            count = self._counts.hit_alone(name)
+            if count.number > most:
+                return None
+            if number < told:
+                headers = limit_headers(most, count)
+        return headers
 
     def _decided(self, asked: _Asked, begun: Begun, answer: asyncio.Future[Decision]) -> None:
         try:

@@ -213,6 +213,24 @@ def guests_at(where: str) -> str:
     return f"bookings of guests from {where}"
 
 
+def holds_of(user_id: str | None) -> str:
+    """The name of a user's count of holds."""
+    return f"holds of {user_id}"
+
+
+def guests_holds_at(where: str) -> str:
+    """The name of the count of holds of all guests at an address."""
+    return f"holds of guests from {where}"
+
+
+class BookingLimits(NamedTuple):
+    """How many requests to book there may be in a minute; 0 is no limit."""
+
+    bookings: int = 0
+    guests: int = 0
+    holds: int = 0
+
+
 async def _count(counts: Counts, caller: str, per_minute: int) -> dict[str, str]:
     """Count a request, and what to tell of it. Raises `TooManyRequestsException`."""
     count = await counts.hit(caller, per_minute)
@@ -236,9 +254,9 @@ async def limit_holds(request: Request[Any, Any, Any]) -> None:
     caller, state = request.user, request.app.state
     if not state.holds_per_minute or caller.is_staff:
         return
-    await _count(state.counts, f"holds of {caller.user_id}", state.holds_per_minute)
+    await _count(state.counts, holds_of(caller.user_id), state.holds_per_minute)
     if caller.is_guest:
-        await _count(state.counts, f"holds of guests from {address(request.scope)}", state.holds_per_minute)
+        await _count(state.counts, guests_holds_at(address(request.scope)), state.holds_per_minute)
 
 
 async def limit_sign_ins(request: Request[Any, Any, Any], user_id: str) -> None:
