@@ -17,7 +17,7 @@ PAGE_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.*' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run page test check bench-live format schema lock clean test-web check-web format-web FORCE
+.PHONY: help run page test check fuzz audit licences bench-live format schema lock clean test-web check-web format-web FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,18 @@ check: .venv/.dev ## check format, lint, types and import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 	@$(MAKE) --no-print-directory check-web
+
+fuzz: .venv/.dev ## feed every parser with bad inputs, and count them (docs/reliability.md)
+	$(PY) -m tests.fuzz
+
+# Neither is installed with the rest: they need the world's lists of vulnerabilities, which are not there everywhere.
+audit: .venv/.dev ## look the locked dependencies up in the lists of known vulnerabilities
+	@$(PY) -m venv .venv/audit && .venv/audit/bin/pip --disable-pip-version-check --quiet install pip-audit
+	@.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock || { echo "make audit: the Python packages were not found free of known vulnerabilities (or the list could not be had; see above)" >&2; exit 1; }
+	@cd web && npm audit --omit=dev || { echo "make audit: the page's packages were not found free of known vulnerabilities (or the list could not be had; see above)" >&2; exit 1; }
+
+licences: .venv/.dev ## list the licences of what Rowlock stands on; fails where one is not accepted
+	@$(PY) scripts/list_licences.py
 
 bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
 	$(PY) -m benchmarks.live_maps

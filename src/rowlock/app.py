@@ -14,6 +14,7 @@ from rowlock import settings as environment
 from rowlock import telemetry
 from rowlock.brokers.redis_counts import RedisCounts
 from rowlock.brokers.redis_pages import RedisPages
+from rowlock.domain.fair_play import FairPlay
 from rowlock.http.application import create_http
 from rowlock.http.documentation import openapi_document
 from rowlock.http.identity import AuthConfig
@@ -21,6 +22,7 @@ from rowlock.http.oidc import OidcConfig
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import list_shows
 from rowlock.operations.queue_broker import BrokerQueue
+from rowlock.operations.revocations import REFRESH_SECONDS, Revocations
 from rowlock.operations.seats import availability, plan_of
 from rowlock.operations.seed import seed_samples
 from rowlock.postgres.pool import Database
@@ -50,8 +52,11 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with _context(settings) as context:
+            revocations = Revocations(context.pool)
+            await revocations.refresh()
+            app.state.authenticator.use(revocations)
             work = _work(context, settings) if settings.work else []
-            async with _running([*_housekeeping(context), *work]):
+            async with _running([*_housekeeping(context, revocations), *work]):
                 app.state.context = context
                 if context.redis is not None:
                     app.state.counts.shared = RedisCounts(context.redis)
@@ -59,11 +64,11 @@ def create_app(settings: Settings) -> Litestar:
                 yield
 
     demo = settings.auth == "demo"
-    secret_key = settings.secret_key or (secrets.token_hex(32) if demo else None)
-    assert secret_key is not None, "the command line refuses to serve without ROWLOCK_SECRET_KEY"
+    secret_keys = settings.secret_keys or ((secrets.token_hex(32),) if demo else ())
+    assert secret_keys, "the command line refuses to serve without ROWLOCK_SECRET_KEY"
     return create_http(
         AuthConfig(
-            secret_keys=(secret_key,),
+            secret_keys=secret_keys,
             demo=demo,
             session_hours=settings.session_hours,
             public_url=settings.public_url,
@@ -72,6 +77,8 @@ def create_app(settings: Settings) -> Litestar:
         ),
         lifespan=[lifespan],
         bookings_per_minute=0 if demo else settings.rate_bookings_per_minute,
+        guests_per_minute=0 if demo else settings.rate_guests_per_minute,
+        holds_per_minute=0 if demo else settings.rate_holds_per_minute,
         sign_ins_per_minute=0 if demo else settings.rate_sign_ins_per_minute,
     )
 
@@ -136,10 +143,13 @@ def _context(settings: Settings) -> AbstractAsyncContextManager[Context]:
         lanes=settings.lanes,
         hold_seconds=settings.hold_seconds,
         events=settings.events,
-        secret_key=settings.secret_key if settings.auth == "token" else None,
+        secret_keys=settings.secret_keys if settings.auth == "token" else (),
         allow_private_webhooks=settings.webhook_allow_private,
         amqp_url=settings.amqp_url,
         redis_url=settings.redis_url,
+        fair_play=FairPlay(
+            settings.holds_per_customer, settings.held_seats_per_customer, settings.holds_of_seat_per_hour
+        ),
     )
 
 
@@ -157,7 +167,7 @@ def _oidc(settings: Settings) -> OidcConfig | None:
 
 def _work(context: Context, settings: Settings) -> list[Worker]:
     """The background work: what `rowlock work` does, and servers too unless told not to."""
-    sweeper = Sweeper(context, settings.keep_failed_days)
+    sweeper = Sweeper(context, settings.keep_failed_days, settings.keep_audit_days)
     return [
         Loop("sweeper", sweeper.round, settings.sweep_seconds),
         Loop("database gauges", Measuring(context).round, LAG_SECONDS),
@@ -202,7 +212,7 @@ def _consumers(context: Context, settings: Settings) -> list[Worker]:
     return consumers
 
 
-def _housekeeping(context: Context) -> list[Worker]:
+def _housekeeping(context: Context, revocations: Revocations) -> list[Worker]:
     """What every server does for itself."""
 
     async def measure() -> bool:
@@ -231,6 +241,7 @@ def _housekeeping(context: Context) -> list[Worker]:
     return [
         Loop("gauges", measure, GAUGE_SECONDS),
         Loop("queue gauge", measure_queue, QUEUE_GAUGE_SECONDS),
+        Loop("revocations", revocations.refresh, REFRESH_SECONDS),
         Loop("maps", look_after_maps, CHECK_SECONDS),
     ]
 

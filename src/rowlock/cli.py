@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 import uvloop
 
-from rowlock import __version__, cli_data, cli_queue, serving, telemetry
+from rowlock import __version__, cli_access, cli_data, cli_queue, serving, telemetry
 from rowlock import settings as settings_module
+from rowlock.cli_access import AccessError
 from rowlock.cli_queue import QueueError
 from rowlock.postgres import reach
 from rowlock.postgres.embedded import EmbeddedError, EmbeddedPostgres
@@ -127,7 +128,7 @@ def token(
     ] = "customer",
     hours: Annotated[float, typer.Option(min=0.01, max=87_600, help="How long it is good for.")] = 12,
 ) -> None:
-    """Print a bearer token, signed with ROWLOCK_SECRET_KEY."""
+    """Print a bearer token, signed with ROWLOCK_SECRET_KEY. `rowlock revoke` calls it back."""
     key = _secret_key(_settings())
 
     from rowlock.http.tokens import mint
@@ -159,6 +160,7 @@ def main() -> None:
         DatabaseError,
         StartError,
         QueueError,
+        AccessError,
     ) as error:  # their text is the one line to show
         _fail(str(error))
 
@@ -182,7 +184,7 @@ def _secret_key(settings: Settings) -> str:
         raise SettingsError(
             f"ROWLOCK_SECRET_KEY is not set: tokens are signed with it, {settings_module.SECRET_KEY_BYTES_MIN} bytes or more (`openssl rand -hex 32` makes one)"
         )
-    return settings.secret_key
+    return settings.secret_keys[0]
 
 
 @contextlib.contextmanager
@@ -256,5 +258,6 @@ def _run_until_signal(work: Coroutine[Any, Any, None]) -> None:
 
 
 cli_data.register(cli, lambda: _database(_settings(), migrate_first=False))
+cli_access.register(cli, lambda: _database(_settings(), migrate_first=False))
 cli_queue.register(cli, lambda: _database(_settings(), migrate_first=False))
 cli.command(epilog=stampede.EXAMPLE)(stampede.stampede)

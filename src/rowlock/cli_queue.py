@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from rowlock.brokers.rabbitmq import CONNECT_SECONDS_MAX, BrokerDown
+from rowlock.cli_access import operator
 from rowlock.engine.engine import Busy
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.dead_letters import drop_dead, list_dead, retry_dead
@@ -62,7 +63,7 @@ def register(cli: typer.Typer, open_database: OpenDatabase) -> None:
     def retry(ids: Ids = None, everything: All = False) -> None:
         """Put dead letters back into the queue, to be decided as if nothing had been."""
         chosen = _chosen(ids, everything)
-        done = _run(open_database, lambda context: retry_dead(context, chosen))
+        done = _run(open_database, lambda context: retry_dead(context, chosen, trail=operator()))
         _assert_found(chosen, done)
         typer.echo(f"{counted(len(done), 'dead letter')} put back.")
 
@@ -70,7 +71,7 @@ def register(cli: typer.Typer, open_database: OpenDatabase) -> None:
     def drop(ids: Ids = None, everything: All = False) -> None:
         """Give dead letters up. Their bookings become FAILED, reason `dropped`."""
         chosen = _chosen(ids, everything)
-        done, lost = _run(open_database, lambda context: drop_dead(context, chosen))
+        done, lost = _run(open_database, lambda context: drop_dead(context, chosen, trail=operator()))
         _assert_found(chosen, done)
         typer.echo(f"{counted(len(done), 'dead letter')} dropped.")
         if lost:

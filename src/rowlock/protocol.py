@@ -15,11 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
 import msgspec
 from litestar.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl, service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -200,11 +202,28 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
         elif not waiting.disconnected:
             door: Any = self._door
-            if not door.take(self.url, waiting.headers, b"".join(waiting.pieces), waiting.reply):
+            if not door.take(
+                self.url,
+                waiting.headers,
+                b"".join(waiting.pieces),
+                waiting.reply,
+                self._address(waiting.headers),
+            ):
                 self._go_on(waiting)
                 super().on_message_complete()
         self._reading = _Reading.NOTHING
         self._unparsed_bytes = 0
+
+    def _address(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """Where a request comes from, by what a trusted proxy says of it: as uvicorn tells the application."""
+        address = self.client[0] if self.client else None
+        app: Any = self.app
+        if not isinstance(app, ProxyHeadersMiddleware) or address not in app.trusted_hosts:
+            return address
+        said = [value for name, value in headers if name == b"x-forwarded-for"]
+        if not said:
+            return address
+        return app.trusted_hosts.get_trusted_client_address(b", ".join(said).decode("latin-1"))[0] or address
 
     # --- at the door -------------------------------------------------------------------------------------------
 

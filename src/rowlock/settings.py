@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     secret_key: str | None = Field(
         default=None,
         repr=False,
-        description="signs tokens and sessions, 32 bytes or more; needed in token mode",
+        description="signs tokens and sessions, 32 bytes or more; needed in token mode; with commas between, the first signs and all verify",
     )
     auth: Annotated[Literal["token", "demo"], BeforeValidator(_lower)] = Field(
         default="token", description="demo: callers without credentials may do all; only on loopback"
@@ -114,6 +114,17 @@ class Settings(BaseSettings):
     hold_seconds: int = Field(
         default=120, ge=1, le=86_400, description="how long a PENDING booking holds its seats"
     )
+    holds_per_customer: int = Field(
+        default=5, ge=0, description="holds a customer may have of a show at a time; 0: no limit"
+    )
+    held_seats_per_customer: int = Field(
+        default=20,
+        ge=0,
+        description="seats a customer may hold of a show at a time, or as many as one booking may have; 0: no limit",
+    )
+    holds_of_seat_per_hour: int = Field(
+        default=3, ge=0, description="how often within an hour a customer may hold the same seat; 0: no limit"
+    )
     sweep_seconds: float = Field(
         default=5, ge=0.05, le=3600, description="pause between sweeps of overdue holds"
     )
@@ -125,6 +136,9 @@ class Settings(BaseSettings):
     )
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
+    )
+    keep_audit_days: float = Field(
+        default=1095, ge=90, le=36_500, description="how long the audit trail is kept; at least 90"
     )
     events: bool = Field(
         default=True, description="on: what happens is written to the outbox, for RabbitMQ and webhooks"
@@ -183,7 +197,17 @@ class Settings(BaseSettings):
     rate_bookings_per_minute: int = Field(
         default=600, ge=0, description="booking requests per customer; 0: no limit"
     )
-    rate_sign_ins_per_minute: int = Field(default=30, ge=0, description="sign-ins per address; 0: no limit")
+    rate_guests_per_minute: int = Field(
+        default=600, ge=0, description="booking requests of all guests at one address; 0: no limit"
+    )
+    rate_holds_per_minute: int = Field(
+        default=60,
+        ge=0,
+        description="holds per customer, and those of all guests at one address; 0: no limit",
+    )
+    rate_sign_ins_per_minute: int = Field(
+        default=30, ge=0, description="sign-ins per address, and as one user; 0: no limit"
+    )
     statement_timeout_seconds: float = Field(
         default=10, ge=0, le=3600, description="PostgreSQL's statement_timeout; 0: none"
     )
@@ -239,6 +263,11 @@ class Settings(BaseSettings):
             )
         return key
 
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of `secret_key`: the first signs, all verify."""
+        return () if self.secret_key is None else split_keys(self.secret_key)
+
     @field_validator("oidc_issuer", "public_url")
     @classmethod
     def _is_web_address(cls, url: str | None, info: ValidationInfo) -> str | None:
@@ -283,6 +312,15 @@ class Settings(BaseSettings):
                     f"{variables(needed_field)[0]} is not set, but {variables(field)[0]} needs it"
                 )
         return self
+
+
+def split_keys(secret_key: str) -> tuple[str, ...]:
+    """The keys that ROWLOCK_SECRET_KEY names, with commas between.
+
+    A comma before or after what is too short for a key is part of it, as it was when there could be but one.
+    """
+    parts = tuple(part.strip() for part in secret_key.split(","))
+    return parts if all(len(part.encode()) >= SECRET_KEY_BYTES_MIN for part in parts) else (secret_key,)
 
 
 def _wrong_with_redis(url: str) -> str | None:

@@ -47,6 +47,7 @@ def test_trying_again_helps_only_where_others_or_time_decide() -> None:
         "not_on_sale",
         "seats_taken",
         "not_enough_seats",
+        "too_many_holds",
         "repick",
     }
 
@@ -65,5 +66,6 @@ def test_the_contract_of_the_api_is_kept() -> None:
         "not_on_sale",
         "forbidden",
         "too_many_seats",
+        "too_many_holds",
         "dropped",
     }

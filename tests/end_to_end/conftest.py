@@ -37,6 +37,8 @@ class Server:
             "ROWLOCK_LOG_LEVEL": "warning",
             "ROWLOCK_SWEEP_SECONDS": "0.2",
             "ROWLOCK_RATE_BOOKINGS_PER_MINUTE": "0",
+            "ROWLOCK_RATE_GUESTS_PER_MINUTE": "0",
+            "ROWLOCK_RATE_HOLDS_PER_MINUTE": "0",
             **settings,
         }
         with self.log.open("wb") as log:

@@ -22,6 +22,7 @@ from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_bookings import find_booking
 from rowlock.operations.queueing import QueuedView
 from rowlock.postgres.pool import Database
+from rowlock.postgres.spread import AT_COORDINATOR, BY_SHOW, EVERYWHERE
 from rowlock.workers.sweeper import Sweeper
 from rowlock.workers.table_consumer import TableConsumer
 from tests.support import audit, make_show, try_book
@@ -141,3 +142,10 @@ async def test_queued_requests_are_decided_show_by_show(context: Context) -> Non
         assert isinstance(one, QueuedView)
         assert (await find_booking(context, one.id)).status == "CONFIRMED"
     await audit(context)
+
+
+async def test_every_table_has_its_place(context: Context) -> None:
+    """A table that was forgotten would stay with the coordinator, and every booking that needs it would go there."""
+    rows = await context.pool.fetch("SELECT relname FROM pg_stat_user_tables")
+    placed = [name for name, _ in BY_SHOW] + [*EVERYWHERE, *AT_COORDINATOR]
+    assert sorted(placed) == sorted(row["relname"] for row in rows)

@@ -40,6 +40,8 @@ def build(dsn: str, **changes: Any) -> Litestar:
         "secret_key": SECRET,
         "auth": "token",
         "rate_bookings_per_minute": 0,
+        "rate_guests_per_minute": 0,
+        "rate_holds_per_minute": 0,
         "rate_sign_ins_per_minute": 0,
         "work": False,
         "pool_size": 4,

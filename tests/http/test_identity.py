@@ -139,7 +139,7 @@ class TestCredentials:
             headers = [(b"authorization", f"Bearer {token(user_id=user_id)}".encode())]
             scope: Any = {"type": "http", "method": "GET", "headers": headers}
             auth.identify(scope)
-        assert [caller.user_id for _, caller in auth._known.values()] == ["b", "c"]
+        assert [caller.user_id for _, caller, _ in auth._known.values()] == ["b", "c"]
 
     def test_a_key_too_short_stops_the_start(self) -> None:
         """Better no server than one whose tokens can be forged."""

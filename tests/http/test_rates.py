@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 
+import httpx
 import pytest
 
 from rowlock.brokers.redis_counts import RedisCounts
@@ -245,3 +246,55 @@ async def test_two_servers_over_http(patient: None, dsn: str, redis_server: Redi
             assert answer.status_code == 429
             assert 0 < int(answer.headers["Retry-After"]) <= 60
             assert answer.headers["RateLimit-Remaining"] == "0"
+
+
+async def test_holds_have_a_limit_of_their_own(dsn: str) -> None:
+    """One customer would hold and release for ever, and keep the seats from the others by it."""
+    async with running(build(dsn, rate_holds_per_minute=3)) as client:
+        show = await new_show(client, total_seats=50)
+        at = f"/api/shows/{show['id']}/bookings"
+        held = [
+            await client.post(at, json={"seat_count": 1, "confirm": False}, headers=ADA) for _ in range(4)
+        ]
+        assert [answer.status_code for answer in held] == [201, 201, 201, 429]
+        assert held[3].headers["Retry-After"]
+        assert (await client.post(at, json={"seat_count": 1}, headers=ADA)).status_code == 201
+        classic = f"/classic/1/shows/{show['id']}/book"
+        body = {"seat_nos": ["40"], "user_id": "ada", "immediate_confirm": False}
+        assert (await client.post(classic, json=body, headers=ADA)).status_code == 429
+
+
+@pytest.mark.parametrize("hold", [False, True])
+async def test_guests_of_one_address_are_counted_together(dsn: str, hold: bool) -> None:
+    """Whoever is over the limit would become another guest, and go on."""
+    limits = {"rate_holds_per_minute": 3} if hold else {"rate_guests_per_minute": 3}
+    async with running(build(dsn, **limits)) as client:
+        show = await new_show(client, total_seats=50)
+        statuses = []
+        for _ in range(5):
+            client.cookies.clear()
+            assert (await client.post("/api/session", json={"name": "Gina"})).status_code == 201
+            answer = await client.post(
+                f"/api/shows/{show['id']}/bookings",
+                json={"seat_count": 1, "confirm": not hold},
+                headers={"Sec-Fetch-Site": "same-origin"},
+            )
+            statuses.append(answer.status_code)
+        assert statuses == [201, 201, 201, 429, 429]
+        client.cookies.clear()
+        body = {"seat_count": 1, "confirm": not hold}
+        assert (
+            await client.post(f"/api/shows/{show['id']}/bookings", json=body, headers=ADA)
+        ).status_code == 201
+
+
+async def test_sign_ins_as_one_user_are_counted(dsn: str) -> None:
+    """A stolen token would make sessions from a thousand addresses."""
+    async with running(build(dsn, rate_sign_ins_per_minute=2)) as client:
+        token = ADA["Authorization"].removeprefix("Bearer ")
+        statuses = []
+        for number in range(3):
+            client._transport = httpx.ASGITransport(client._transport.app, client=(f"198.51.100.{number}", 1))  # type: ignore[attr-defined]
+            client.cookies.clear()
+            statuses.append((await client.post("/api/session", json={"token": token})).status_code)
+        assert statuses == [201, 201, 429]

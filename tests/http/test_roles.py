@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from uuid import UUID
 
+import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
@@ -11,11 +13,14 @@ from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
 from tests.http.api import ADA, ADMIN, BOB, SECRET, SERVICE, TOMORROW, build, new_booking, new_show, running
 
-CALLERS = {"anonymous": {}, "other": BOB, "owner": ADA, "service": SERVICE, "admin": ADMIN}
+CALLERS = {"anonymous": {}, "guest": {}, "other": BOB, "owner": ADA, "service": SERVICE, "admin": ADMIN}
 
 
 class Case(NamedTuple):
-    """A request, and the status that each caller gets, in the order of CALLERS. {show} and {booking} are filled in."""
+    """A request, and the status that each caller gets, in the order of CALLERS; a guest gets what another customer does.
+
+    {show} and {booking} are filled in.
+    """
 
     method: str
     path: str
@@ -101,6 +106,7 @@ CASES = [
     Case("DELETE", "/api/session", (204, 204, 204, 204, 204)),
     Case("GET", "/api/session/login", (404, 404, 404, 404, 404)),
     Case("GET", "/api/session/callback", (404, 404, 404, 404, 404)),
+    Case("GET", "/api/audit", ADMIN_ONLY),
     Case("GET", "/api/shows/{show_id}/statistics", ADMIN_ONLY),
     Case("GET", "/api/shows/{show_id}/bookings", (401, 403, 403, 200, 200)),
     Case("GET", "/api/shows/{show_id}/bookings.csv", (401, 403, 403, 200, 200)),
@@ -141,11 +147,20 @@ CASES = [
 ]
 
 
+async def guest_session(client: httpx.AsyncClient) -> str:
+    """The cookie of a new guest."""
+    assert (await client.post("/api/session", json={"name": "Gina"})).status_code == 201
+    value = client.cookies["rowlock_session"]
+    client.cookies.clear()
+    return value
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method} {case.path}")
 async def test_each_caller_gets_its_status(dsn: str, case: Case) -> None:
     """A stranger could do what only staff, or only the owner, may."""
     async with running(build(dsn)) as client:
-        for (caller, headers), status in zip(CALLERS.items(), case.statuses, strict=True):
+        nobody, other, *others = case.statuses
+        for (caller, headers), status in zip(CALLERS.items(), (nobody, other, other, *others), strict=True):
             show = await new_show(client) if "{show_id}" in case.path else {"id": 1}
             if case.body and case.body.get("show_id"):
                 show = await new_show(client)
@@ -159,7 +174,10 @@ async def test_each_caller_gets_its_status(dsn: str, case: Case) -> None:
                 made = await client.post("/api/webhooks", json={"url": A_TARGET}, headers=ADMIN)
                 webhook = made.json()["id"]
             path = case.path.format(show_id=show["id"], booking_id=booking["id"], webhook_id=webhook)
-            answer = await client.request(case.method, path, json=body, headers=headers)
+            if caller == "guest":
+                client.cookies.set("rowlock_session", await guest_session(client))
+            credential = {"Sec-Fetch-Site": "same-origin"} if caller == "guest" else headers
+            answer = await client.request(case.method, path, json=body, headers=credential)
             assert answer.status_code == status, f"{caller}: {answer.text}"
             client.cookies.clear()
 
@@ -227,3 +245,73 @@ async def test_a_bad_token_is_refused_everywhere(dsn: str) -> None:
         answer = await client.get("/api/shows", headers={"Authorization": "Bearer nonsense"})
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+UNSAFE = [case for case in CASES if case.method not in {"GET", "HEAD"}]
+
+
+@pytest.mark.parametrize("case", UNSAFE, ids=lambda case: f"{case.method} {case.path}")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.localhost"},
+        {"Origin": "null"},
+    ],
+    ids=["silent", "cross-site", "same-site", "null"],
+)
+async def test_no_foreign_page_changes_anything_with_a_visitors_cookie(
+    dsn: str, case: Case, headers: dict[str, str]
+) -> None:
+    """A page that staff happens to look at would cancel a show for them."""
+    async with running(build(dsn)) as client:
+        cookie = {"Cookie": f"rowlock_session={ADMIN['Authorization'].removeprefix('Bearer ')}"}
+        identifier = "00000000-0000-80f8-8ade-4c57d094911f"
+        path = case.path.format(show_id=1, booking_id=identifier, webhook_id=1)
+        answer = await client.request(case.method, path, json=case.body, headers={**cookie, **headers})
+        assert answer.status_code == 403, answer.text
+        assert (await client.get("/api/audit", headers=ADMIN)).json()["items"] == [], "and nothing was done"
+
+
+async def test_lists_leak_nothing(dsn: str) -> None:
+    """A list, a search or a cursor of one customer would show another's bookings."""
+    async with running(build(dsn)) as client:
+        show = await new_show(client)
+        hers = [await new_booking(client, show["id"], seats=[str(n)]) for n in range(1, 4)]
+        await client.post("/api/bookings", json={"show_id": show["id"], "seats": ["9"]}, headers=BOB)
+        page = (await client.get("/api/bookings", params={"limit": 1}, headers=ADA)).json()
+        stolen = {"cursor": page["next_cursor"], "limit": 10}
+        client.cookies.set("rowlock_session", await guest_session(client))
+        own_page = {"Sec-Fetch-Site": "same-origin"}
+        for params in ({}, {"show_id": show["id"]}, {"status": "CONFIRMED"}, stolen):
+            seen = (await client.get("/api/bookings", params=params, headers=BOB)).json()["items"]
+            assert {booking["user_id"] for booking in seen} <= {"bob"}, params
+            assert (await client.get("/api/bookings", params=params, headers=own_page)).json()["items"] == []
+        client.cookies.clear()
+        public = [
+            f"/api/shows{rest}"
+            for rest in ("", *(f"/{show['id']}{at}" for at in ("", "/seats", "/layout", "/availability")))
+        ]
+        for path in [
+            *public,
+            f"/classic/1/shows/{show['id']}/seats",
+            f"/classic/4/shows/{show['id']}",
+            "/metrics",
+        ]:
+            said = (await client.get(path)).text
+            assert all(word not in said for word in ("ada", "bob", *(booking["id"] for booking in hers))), (
+                path
+            )
+
+
+async def test_ids_of_bookings_cannot_be_guessed(dsn: str) -> None:
+    """Whoever has a booking would know its neighbours' ids."""
+    async with running(build(dsn)) as client:
+        show = await new_show(client, total_seats=40)
+        made = [UUID((await new_booking(client, show["id"], seats=[str(n)]))["id"]).int for n in range(1, 33)]
+        tails = [value & (2**62 - 1) for value in made]
+        assert len({tail >> 22 for tail in tails}) == 32, "they differ from the first bits on"
+        for bit in range(62):
+            ones = sum(tail >> bit & 1 for tail in tails)
+            assert 3 <= ones <= 29, f"bit {bit} is the same in nearly all"

@@ -60,6 +60,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "cause": None,
     },
     "event_readers": {"name": "broker"},
+    "revocations": {"kind": "user", "value": "ada", "until": NOW},
     "bookings": {
         "show_id": 1,
         "id": OWNER,
@@ -157,6 +158,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("booking_requests_cause_when_dead", {"cause": "a bug"}),
     ("booking_requests_deliveries", {"deliveries": -1}),
     ("event_readers_known", {"name": "nobody"}),
+    ("revocations_kind_known", {"kind": "show"}),
 ]
 GOOD_VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((table, {}) for table in GOOD),

@@ -48,7 +48,7 @@ SECONDS_MAX = 60  # for what takes one or two on an idle machine
 @pytest.fixture
 async def context(dsn: str) -> AsyncIterator[Context]:
     """Rowlock, with webhooks that may lead to this machine."""
-    async with open_context(Database(dsn), secret_key=KEY, allow_private_webhooks=True) as context:
+    async with open_context(Database(dsn), secret_keys=(KEY,), allow_private_webhooks=True) as context:
         yield context
 
 
@@ -458,7 +458,7 @@ async def test_another_key_is_told_in_the_log(context: Context, dsn: str) -> Non
         hook = await create_webhook(context, receiver.url)
         await make_show(context, 3)
         async with (
-            open_context(Database(dsn), secret_key="k" * 40, allow_private_webhooks=True) as other,
+            open_context(Database(dsn), secret_keys=("k" * 40,), allow_private_webhooks=True) as other,
             delivering(other, dsn),
         ):
             deadline = asyncio.get_running_loop().time() + SECONDS_MAX

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from rowlock.domain.trails import Trail
+
 
 class Actor(StrEnum):
     """On whose behalf a booking is confirmed or cancelled."""
@@ -25,6 +27,7 @@ class Book(msgspec.Struct, frozen=True, gc=False):
     `request_hash` is set where the id may have been decided before: it comes from an Idempotency-Key, or from a queue.
     `queued`: nobody waits for the answer, so that whatever it comes to must stand in a row; and it comes after those of
     its show that were queued before it. `dropped`: it was given up, and only that is to be written.
+    `trail`, here as in the others: who asked, for the audit trail; None where nobody did.
     """
 
     show_id: int
@@ -42,6 +45,7 @@ class Book(msgspec.Struct, frozen=True, gc=False):
     request_hash: bytes | None = None
     queued: bool = False
     dropped: bool = False
+    trail: Trail | None = None
 
     @property
     def seat_count(self) -> int:
@@ -56,6 +60,7 @@ class Confirm(msgspec.Struct, frozen=True, gc=False):
     booking_id: UUID
     seats: tuple[int, ...]
     by: Actor = Actor.OWNER
+    trail: Trail | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +75,7 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
     seats: tuple[int, ...]
     by: Actor = Actor.OWNER
     earlier_attempts: tuple[datetime, ...] = ()
+    trail: Trail | None = None
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +91,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
     show_id: int
     seats: tuple[int, ...]
+    trail: Trail | None = None
 
 
 class Unblock(msgspec.Struct, frozen=True, gc=False):
@@ -92,6 +99,7 @@ class Unblock(msgspec.Struct, frozen=True, gc=False):
 
     show_id: int
     seats: tuple[int, ...]
+    trail: Trail | None = None
 
 
 class CloseSale(msgspec.Struct, frozen=True, gc=False):
@@ -99,6 +107,7 @@ class CloseSale(msgspec.Struct, frozen=True, gc=False):
 
     show_id: int
     seats: tuple[int, ...] = ()
+    trail: Trail | None = None
 
 
 def in_line(command: object) -> bool:

@@ -24,6 +24,7 @@ from typing import assert_never
 from uuid import UUID
 
 from rowlock.domain.commands import Actor, Block, Book, Cancel, CloseSale, Command, Confirm, Expire, Unblock
+from rowlock.domain.fair_play import holds_too_much, is_bound
 from rowlock.domain.lifecycles import (
     BOOKING_MOVES,
     SEAT_MOVES,
@@ -43,6 +44,7 @@ _REFUSED = {
     Reason.NOT_ON_SALE: Outcome.NOT_ON_SALE,
     Reason.FORBIDDEN: Outcome.FORBIDDEN,
     Reason.TOO_MANY_SEATS: Outcome.TOO_MANY_SEATS,
+    Reason.TOO_MANY_HOLDS: Outcome.TOO_MANY_HOLDS,
     Reason.SEATS_TAKEN: Outcome.SEATS_TAKEN,
     Reason.NOT_ENOUGH_SEATS: Outcome.NOT_ENOUGH_SEATS,
     Reason.DROPPED: Outcome.DROPPED,
@@ -94,7 +96,7 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
             return Decision(Outcome.IDEMPOTENCY_KEY_REUSED)
         as_it_is = lapsed(known) if known.overdue(now) else known
         return Decision(first_outcome(known), booking=as_it_is, replayed=True)
-    against = _against_terms(command, sale, now)
+    against = _against_terms(command, sale, world, now)
     if against is not None:
         row = _refused(command, against, (), now) if command.queued else None
         return Decision(_REFUSED[against], booking=row)
@@ -150,7 +152,7 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
     )
 
 
-def _against_terms(command: Book, sale: Sale, now: datetime) -> Reason | None:
+def _against_terms(command: Book, sale: Sale, world: World, now: datetime) -> Reason | None:
     """Why a request can't be had at all, whatever seats are free; None if it can."""
     if command.dropped:
         return Reason.DROPPED
@@ -162,6 +164,14 @@ def _against_terms(command: Book, sale: Sale, now: datetime) -> Reason | None:
         return Reason.FORBIDDEN
     if command.seat_count > sale.max_seats:
         return Reason.TOO_MANY_SEATS
+    fair_play = world.fair_play
+    if (
+        not command.confirm
+        and fair_play is not None
+        and is_bound(command)
+        and holds_too_much(fair_play, command, world.holds_of(command), sale, now)
+    ):
+        return Reason.TOO_MANY_HOLDS
     return None
 
 

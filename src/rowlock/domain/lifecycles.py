@@ -89,4 +89,5 @@ class Reason(StrEnum):
     NOT_ON_SALE = "not_on_sale"
     FORBIDDEN = "forbidden"
     TOO_MANY_SEATS = "too_many_seats"
+    TOO_MANY_HOLDS = "too_many_holds"
     DROPPED = "dropped"

@@ -25,6 +25,7 @@ class Outcome(Enum):
     NOT_ON_SALE = ("not_on_sale", True)
     FORBIDDEN = ("forbidden", False)
     TOO_MANY_SEATS = ("too_many_seats", False)
+    TOO_MANY_HOLDS = ("too_many_holds", True)  # more than one customer may hold: see fair_play.py
     WRONG_STATE = ("wrong_state", False)
     HOLD_EXPIRED = ("hold_expired", False)
     SEATS_TAKEN = ("seats_taken", True)

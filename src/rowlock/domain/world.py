@@ -11,11 +11,13 @@ from uuid import UUID
 
 import msgspec
 
-from rowlock.domain.commands import Book
+from rowlock.domain.commands import Book, Command, Expire
 from rowlock.domain.events import Event, EventType, event_of
+from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.lifecycles import BookingStatus, SeatStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import Booking, Sale, Seat, lapsed
+from rowlock.domain.trails import Trail
 
 SeatKey = tuple[int, int]  # (show id, seat number)
 
@@ -43,20 +45,26 @@ class World:
     a hold that was overtaken and whose row was not read.
     `left` tells, for shows where that was counted under the lock of the inventory row, how many seats are free to a
     count request (by show, category, accessible): the proof of "not enough seats".
+    `fair_play` bounds customers' holds, given the ones they made of the show before, in `holds`.
+    `trails` are who asked for new bookings; `audited` is what else was done, at whose wish.
     """
 
     __slots__ = (
+        "audited",
         "bookings",
         "changed_bookings",
         "changed_seats",
         "closed",
         "count_changes",
         "events",
+        "fair_play",
+        "holds",
         "left",
         "new_bookings",
         "overtaken",
         "sales",
         "seats",
+        "trails",
     )
 
     def __init__(
@@ -76,6 +84,24 @@ class World:
         self.count_changes: dict[int, dict[SeatStatus, int]] = {}
         self.closed: set[int] = set()
         self.events: list[tuple[int, Event | UUID]] = []
+        self.fair_play: FairPlay | None = None
+        self.holds: dict[tuple[int, str], list[UUID]] = {}
+        self.trails: dict[UUID, Trail] = {}
+        self.audited: list[tuple[Command, Outcome, Trail]] = []
+
+    def holds_of(self, command: Book) -> list[Booking]:
+        """The holds that a customer made of a show before, as they are now."""
+        known = self.holds.get((command.show_id, command.user_id), ())
+        return [self.bookings[identifier] for identifier in known]
+
+    def note(self, command: Command, decision: Decision) -> None:
+        """Note who asked for what takes effect."""
+        if isinstance(command, Expire) or command.trail is None or decision.replayed:
+            return
+        if isinstance(command, Book):
+            self.trails[command.booking_id] = command.trail
+        elif decision.seats or decision.close_sale:
+            self.audited.append((command, decision.outcome, command.trail))
 
     def proved_short(self, sale: Sale, command: Book) -> bool:
         """Whether fewer seats than `command` wants are left for certain, under the lock of the inventory row.
@@ -105,6 +131,8 @@ class World:
                 self.new_bookings[booking.id] = booking
                 self.bookings[booking.id] = booking
                 self.events.append((show_id, event_of(booking)))
+                if booking.held and self.fair_play is not None:
+                    self.holds.setdefault((show_id, booking.user_id), []).append(booking.id)
             elif known is not booking and known != booking:
                 self._change_booking(booking)
         if decision.seats and decision.outcome in (Outcome.BLOCKED, Outcome.UNBLOCKED):

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -30,11 +30,13 @@ import msgspec
 from rowlock import telemetry
 from rowlock.domain.commands import Book, Cancel, Command, Confirm, Expire, in_line
 from rowlock.domain.decide import decide
+from rowlock.domain.fair_play import REPEATS_WINDOW, FairPlay, is_bound
 from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import Sale, Seat
 from rowlock.domain.world import Decision, SeatKey, World
 from rowlock.engine.rows import (
+    audit_columns,
     booking_columns,
     booking_from_row,
     change_columns,
@@ -43,6 +45,7 @@ from rowlock.engine.rows import (
     sale_from_row,
     seat_columns,
     seat_from_row,
+    trail_column,
 )
 from rowlock.engine.telling import Told, gather, settle_overtaken, told_columns
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
@@ -104,12 +107,14 @@ class Batch:
         publish: Callable[[Sequence[Change]], None],
         *,
         events: bool = True,
+        fair_play: FairPlay | None = None,
     ) -> None:
         self._connection = connection
         self._database = database
         self._default_hold_seconds = default_hold_seconds
         self.publish = publish
         self._events = events
+        self._fair_play = fair_play
         self.warned = False  # a WARNING came: see `commit`
 
     async def begin(self) -> None:
@@ -160,6 +165,27 @@ class Batch:
                 booking = booking_from_row(row)
                 world.bookings[booking.id] = booking
 
+    async def read_holds(self, world: World, commands: Iterable[Command], now: datetime | None) -> None:
+        """Read into `world` what its bounds of fair play go by, where a customer wants a hold; else ask nothing."""
+        if self._fair_play is None or now is None:
+            return
+        keys = {(c.show_id, c.user_id) for c in commands if isinstance(c, Book) and is_bound(c)}
+        if not keys:
+            return
+        world.fair_play = self._fair_play
+        longest = max((sale.hold_seconds for sale in world.sales.values()), default=0)
+        since = now - max(REPEATS_WINDOW, timedelta(seconds=longest))
+        for row in await self._fetch_holds(keys, since):
+            hold = booking_from_row(row)
+            world.bookings.setdefault(hold.id, hold)
+            world.holds.setdefault((hold.show_id, hold.user_id), []).append(hold.id)
+
+    async def _fetch_holds(self, keys: Collection[tuple[int, str]], since: datetime) -> list[asyncpg.Record]:
+        """The holds that users (by show) made since some time."""
+        shows, users = [k[0] for k in keys], [k[1] for k in keys]
+        rows: list[asyncpg.Record] = await self._connection.fetch(SQL.read_holds, shows, users, since)
+        return rows
+
     async def free_seats(self, show_id: int, now: datetime | None = None) -> bytearray:
         """Which seats of a show are free at `now` (when the query runs): a byte a seat, 1 for free; nothing is locked."""
         return bytearray(await self._connection.fetchval(SQL.free_seats, show_id, now) or b"")
@@ -189,9 +215,10 @@ class Batch:
         shows = sorted(risen | events.keys())
         counts = [world.count_changes.get(show_id, {}) for show_id in shows]
         seats = world.changed_seats
+        new = list(world.new_bookings.values())
         met = await self._connection.fetchrow(
             SQL.write if self._events else WRITE_SILENTLY,
-            *booking_columns(list(world.new_bookings.values()), now),
+            *booking_columns(new, now),
             *change_columns(list(world.changed_bookings.values())),
             [key[0] for key in world.overtaken],
             [key[1] for key in world.overtaken],
@@ -202,8 +229,11 @@ class Batch:
             numbers([int(show_id in risen) for show_id in shows]),
             numbers([events.get(show_id, 0) for show_id in shows]),
             self._events,
+            trail_column(new, world.trails),
             *(told_columns(told) if self._events else ()),
         )
+        if world.audited:
+            await self._connection.execute(SQL.audit, *audit_columns(world.audited), now)
         if met["made"] != len(world.new_bookings):
             raise IdTaken
         expected = (len(world.changed_bookings), len(seats), len(shows), len(told))
@@ -280,6 +310,7 @@ def decide_all(commands: Sequence[Command], locked: Locked) -> list[Decision]:
         if decision.outcome is Outcome.REPICK and in_line(command):
             held_up.add(command.show_id)
         locked.world.apply(command.show_id, decision)
+        locked.world.note(command, decision)
         decisions.append(decision)
     return decisions
 
@@ -307,6 +338,7 @@ async def run_batch(
     locked = await batch.lock(wait_for, shows)
     await batch.lock_free(locked.world, take_if_free)
     await batch.read_bookings(locked.world, bookings_to_read(commands, doubtful))
+    await batch.read_holds(locked.world, commands, locked.now)
     locked_at = perf_counter()
     decisions = decide_all(commands, locked)
     decided_at = perf_counter()

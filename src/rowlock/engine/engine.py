@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from rowlock.domain.commands import Command
+from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.lane import Busy, OutcomeUnknown
-from rowlock.engine.lanes import FixedLanes, ShowLanes
+from rowlock.engine.lanes import FixedLanes, ShowLanes, Terms
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
@@ -33,13 +34,15 @@ class Engine:
         lanes: int = 2,
         hold_seconds: int = 120,
         events: bool = True,
+        fair_play: FairPlay | None = None,
     ) -> None:
         parts = (database, plans, maps, feed)
+        terms: Terms = {"hold_seconds": hold_seconds, "events": events, "fair_play": fair_play}
         self._lanes: FixedLanes | ShowLanes
         if database.sharded:
-            self._lanes = ShowLanes(*parts, connections=lanes, hold_seconds=hold_seconds, events=events)
+            self._lanes = ShowLanes(*parts, connections=lanes, terms=terms)
         else:
-            self._lanes = FixedLanes(*parts, lanes=lanes, hold_seconds=hold_seconds, events=events)
+            self._lanes = FixedLanes(*parts, lanes=lanes, terms=terms)
 
     def start(self) -> None:
         """Open the lanes. Connections are made when first needed."""

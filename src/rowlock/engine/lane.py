@@ -34,6 +34,7 @@ import structlog
 
 from rowlock import telemetry
 from rowlock.domain.commands import Book, Cancel, Command, in_line
+from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
@@ -100,6 +101,7 @@ class Lane:
         *,
         hold_seconds: int,
         events: bool = True,
+        fair_play: FairPlay | None = None,
     ) -> None:
         self.name = name
         self._database = database
@@ -108,6 +110,7 @@ class Lane:
         self._feed = feed
         self._hold_seconds = hold_seconds
         self._events = events
+        self._fair_play = fair_play
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
@@ -332,6 +335,7 @@ class Lane:
                 self._hold_seconds,
                 self._feed.publish,
                 events=self._events,
+                fair_play=self._fair_play,
             )
         return self._batch
 

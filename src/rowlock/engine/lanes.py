@@ -9,11 +9,12 @@ connection at most, and the others have the rest.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, TypedDict
 
 import asyncpg
 
 from rowlock.domain.commands import Command
+from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
 from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Entry, Lane
@@ -24,6 +25,14 @@ from rowlock.seatmap.plans import Plans
 
 # A lane is a task and a queue, some kilobytes. One process rarely sells more shows than this in one second.
 SHOW_LANES_MAX = 1_000
+
+
+class Terms(TypedDict):
+    """What all lanes of a process go by: see `Lane`."""
+
+    hold_seconds: int
+    events: bool
+    fair_play: FairPlay | None
 
 
 class FixedLanes:
@@ -37,13 +46,9 @@ class FixedLanes:
         feed: Feed,
         *,
         lanes: int,
-        hold_seconds: int,
-        events: bool,
+        terms: Terms,
     ) -> None:
-        self._lanes = [
-            Lane(str(n), database, plans, maps, feed, hold_seconds=hold_seconds, events=events)
-            for n in range(lanes)
-        ]
+        self._lanes = [Lane(str(n), database, plans, maps, feed, **terms) for n in range(lanes)]
 
     @property
     def depth(self) -> int:
@@ -164,11 +169,10 @@ class ShowLanes:
         feed: Feed,
         *,
         connections: int,
-        hold_seconds: int,
-        events: bool,
+        terms: Terms,
     ) -> None:
         self._parts = (database, plans, maps, feed)
-        self._options = {"hold_seconds": hold_seconds, "events": events}
+        self._terms = terms
         self._sessions = _Sessions(connections)
         self._lanes: dict[int, ShowLane] = {}
         self._waiting = 0
@@ -202,7 +206,7 @@ class ShowLanes:
         if lane is None:
             if len(self._lanes) >= SHOW_LANES_MAX:
                 self._end_idle()
-            lane = ShowLane(f"show {show_id}", *self._parts, sessions=self._sessions, **self._options)
+            lane = ShowLane(f"show {show_id}", *self._parts, sessions=self._sessions, **self._terms)
             lane.start()
             self._lanes[show_id] = lane
         return lane

@@ -113,6 +113,7 @@ async def serve_counts(
     world, now = locked.world, locked.now
     assert now is not None, "a show with a layout has its inventory row"
     await batch.read_bookings(world, bookings_to_read(commands, doubtful))
+    await batch.read_holds(world, commands, now)
     free = await batch.free_seats(show_id, now)
     times.append(perf_counter())
     decisions = []
@@ -128,6 +129,7 @@ async def serve_counts(
         decision = Decision(Outcome.REPICK) if ready is None else decide(ready, world, now)
         held_up = held_up or (decision.outcome is Outcome.REPICK and in_line(command))
         world.apply(show_id, decision)
+        world.note(command, decision)
         for number, _ in decision.seats:
             free[number] = _TAKEN
         decisions.append(decision)

@@ -14,8 +14,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from rowlock.domain.commands import Block, Cancel, CloseSale, Command, Confirm, Unblock
 from rowlock.domain.lifecycles import BookingStatus, Reason, SeatStatus
+from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import AVAILABLE, BLOCKED, Booking, Sale, Seat
+from rowlock.domain.trails import Trail, packed
 from rowlock.domain.world import SeatKey
 
 Row = Mapping[str, Any]
@@ -147,4 +150,36 @@ def change_columns(bookings: Sequence[Booking]) -> list[list[Any]]:
         [b.confirmed_at for b in bookings],
         [b.settled_at for b in bookings],
         [b.release_at for b in bookings],
+    ]
+
+
+def trail_column(bookings: Sequence[Booking], trails: Mapping[UUID, Trail]) -> Sequence[str | None]:
+    """Who asked for new bookings, as the column $38 of the write."""
+    return sparse([packed(trail) if (trail := trails.get(b.id)) else None for b in bookings])
+
+
+_ACTIONS: dict[type, str] = {
+    Confirm: "booking.confirm",
+    Cancel: "booking.cancel",
+    Block: "seats.block",
+    Unblock: "seats.unblock",
+    CloseSale: "show.cancel",
+}
+
+
+def audit_columns(audited: Sequence[tuple[Command, Outcome, Trail]]) -> list[list[Any]]:
+    """What was done and at whose wish, as the columns $1 to $9 of the audit."""
+    return [
+        [command.show_id for command, _, _ in audited],
+        [trail.user_id for _, _, trail in audited],
+        [trail.role for _, _, trail in audited],
+        [trail.address for _, _, trail in audited],
+        [trail.request_id for _, _, trail in audited],
+        [_ACTIONS[type(command)] for command, _, _ in audited],
+        [
+            str(command.booking_id) if isinstance(command, Confirm | Cancel) else f"show {command.show_id}"
+            for command, _, _ in audited
+        ],
+        [outcome.value for _, outcome, _ in audited],
+        [trail.detail for _, _, trail in audited],
     ]

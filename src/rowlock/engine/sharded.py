@@ -3,7 +3,7 @@
 The rules of `batch.py` hold, with these differences:
 
  - `now` is the clock of the node that has the show. All who decide about a show read that one.
- - What is written takes up to three statements instead of one, for a shard takes no INSERT inside of another statement.
+ - What is written takes up to four statements instead of one, for a shard takes no INSERT inside of another statement.
    Each that has nothing to do is left out.
  - Any failure of COMMIT is a lost answer. The node that we talk to commits on another, and where that one's answer is
    lost it can only say that something failed, whatever the SQLSTATE: the shard may have committed. So it is looked up, as
@@ -13,7 +13,7 @@ The rules of `batch.py` hold, with these differences:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -24,12 +24,14 @@ from rowlock.domain.state import Sale, Seat
 from rowlock.domain.world import SeatKey, World
 from rowlock.engine.batch import Batch, CommitLost, IdTaken, Locked, RowsMissed
 from rowlock.engine.rows import (
+    audit_columns,
     booking_columns,
     booking_from_row,
     change_columns,
     sale_from_row,
     seat_columns,
     seat_from_row,
+    trail_column,
 )
 from rowlock.engine.telling import Told
 from rowlock.postgres.errors import is_cancelled
@@ -80,18 +82,29 @@ class ShardedBatch(Batch):
                 booking = booking_from_row(row)
                 world.bookings[booking.id] = booking
 
+    async def _fetch_holds(self, keys: Collection[tuple[int, str]], since: datetime) -> list[asyncpg.Record]:
+        (show_id,) = {show_id for show_id, _ in keys}
+        users = [user_id for _, user_id in keys]
+        rows: list[asyncpg.Record] = await self._connection.fetch(SQL.read_holds, show_id, users, since)
+        return rows
+
     async def write(self, world: World, now: datetime | None) -> None:
-        """Write what changed in `world` at `now`, in three steps at most. Raises `IdTaken` or `RowsMissed`."""
+        """Write what changed in `world` at `now`, in four steps at most. Raises `IdTaken` or `RowsMissed`."""
         if not (world.new_bookings or world.changed_bookings or world.changed_seats or world.closed):
             return
         told = await self._tell(world)
         (show_id,) = world.sales
         if world.new_bookings:
-            _, *columns = booking_columns(list(world.new_bookings.values()), now)
-            made = await self._connection.fetch(SQL.make_bookings, show_id, *columns)
+            new = list(world.new_bookings.values())
+            _, *columns = booking_columns(new, now)
+            trails = trail_column(new, world.trails)
+            made = await self._connection.fetch(SQL.make_bookings, show_id, *columns, trails)
             if len(made) != len(world.new_bookings):
                 raise IdTaken
         await self._change(world, show_id, told)
+        if world.audited:
+            _, *audited = audit_columns(world.audited)
+            await self._connection.execute(SQL.audit, show_id, *audited, now)
         for row in told:
             await self._connection.execute(
                 SQL.tell, row.show_id, row.seq, row.events, row.version, row.body, now

@@ -20,6 +20,7 @@ from litestar.types import HTTPScope, Middleware
 
 from rowlock.http import documentation
 from rowlock.http.around import around_router
+from rowlock.http.audit import audit_router
 from rowlock.http.bookings import bookings_router
 from rowlock.http.box_office import STATISTICS_SECONDS, box_office_router
 from rowlock.http.caching import Caches, Lists
@@ -31,7 +32,8 @@ from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
 from rowlock.http.page import Page, for_people, page_router
 from rowlock.http.pages import SharedLists
-from rowlock.http.rates import Counts, RateLimit, bookings_of
+from rowlock.http.rates import BookingLimits, Counts, RateLimit, bookings_of, guests_at
+from rowlock.http.rates import address as _address
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
 from rowlock.http.sessions import session_router
@@ -46,6 +48,8 @@ def create_http(
     *,
     lifespan: Sequence[Lifespan] = (),
     bookings_per_minute: int = 0,
+    guests_per_minute: int = 0,
+    holds_per_minute: int = 0,
     sign_ins_per_minute: int = 0,
     page: Page | None = None,
 ) -> Litestar:
@@ -56,15 +60,18 @@ def create_http(
     """
     authenticator = Authenticator(auth)
     if auth.demo:
-        bookings_per_minute = sign_ins_per_minute = 0
-    booking_limit = _limit(bookings_per_minute, _by_caller)
+        bookings_per_minute = guests_per_minute = holds_per_minute = sign_ins_per_minute = 0
+    booking_limit = [*_limit(guests_per_minute, _by_guests_address), *_limit(bookings_per_minute, _by_caller)]
 
     async def open_door(app: Litestar) -> None:
         context = app.state.get("context")
         if context is None:
             return  # an application without operations has nothing to book
         app.state.door = Door(
-            context, authenticator, app.state.counts, bookings_per_minute=bookings_per_minute
+            context,
+            authenticator,
+            app.state.counts,
+            BookingLimits(bookings_per_minute, guests_per_minute, holds_per_minute),
         )
 
     app = Litestar(
@@ -73,6 +80,7 @@ def create_http(
             bookings_router(booking_limit),
             box_office_router(),
             webhooks_router(),
+            audit_router(),
             *classic_routers(booking_limit),
             Router(
                 "/",
@@ -91,8 +99,10 @@ def create_http(
         lifespan=list(lifespan),
         on_startup=[open_door],
     )
+    app.state.authenticator = authenticator
     app.state.caches, app.state.streams, app.state.counts = Caches(), Streams(), Counts()
     app.state.caches.lists = SharedLists()
+    app.state.holds_per_minute, app.state.sign_ins_per_minute = holds_per_minute, sign_ins_per_minute
     app.state.statistics = Lists(seconds=STATISTICS_SECONDS)
     app.state.page = page or Page()
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
@@ -114,13 +124,16 @@ def _by_caller(scope: HTTPScope) -> str | None:
     return bookings_of(caller.user_id) if caller.user_id is not None else f"bookings from {_address(scope)}"
 
 
+def _by_guests_address(scope: HTTPScope) -> str | None:
+    """Guests are made for the asking, so those of an address are counted together, too."""
+    caller: Caller = scope["user"]
+    if scope["method"] == "OPTIONS" or not (caller.is_guest or caller.user_id is None):
+        return None
+    return guests_at(_address(scope))
+
+
 def _by_address(scope: HTTPScope) -> str | None:
     caller: Caller = scope["user"]
     if caller.is_staff or scope["method"] != "POST":
         return None
     return f"sign-ins from {_address(scope)}"
-
-
-def _address(scope: HTTPScope) -> str:
-    client = scope.get("client")
-    return client[0] if client is not None else ""

@@ -22,10 +22,12 @@ from rowlock.http.documentation import KeyedOperation, problems
 from rowlock.http.identifiers import booking_uuid, show_number
 from rowlock.http.identity import Caller, require_signed_in
 from rowlock.http.problems import Code, FieldError, Problem, invalid
+from rowlock.http.rates import limit_holds
 from rowlock.http.reading import check_query
 from rowlock.http.refusals import SUCCEEDED, refusal
 from rowlock.http.shows import Cursor, Limit, context_of
 from rowlock.http.tokens import unauthenticated
+from rowlock.http.trails import trail_of
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.book_later import book_later, look_up
@@ -55,6 +57,7 @@ _BOOKING = problems(
     Code.SHOW_CANCELLED,
     Code.NOT_ON_SALE,
     Code.DROPPED,
+    Code.TOO_MANY_HOLDS,
     Code.TOO_MANY_SEATS,
     Code.IDEMPOTENCY_KEY_REUSED,
     Code.RATE_LIMITED,
@@ -118,14 +121,17 @@ async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Res
     wanted = data.to_request(show_id, caller.acting_user(data.user_id))
     context = context_of(request)
     key, headers = idempotency_key_of(request), dict[str, str]()
+    if not wanted.confirm:
+        await limit_holds(request)
+    trail = trail_of(request)
     if prefers_async(request):
-        answer = await book_later(context, wanted, by=actor_of(caller), idempotency_key=key)
+        answer = await book_later(context, wanted, by=actor_of(caller), idempotency_key=key, trail=trail)
         if isinstance(answer, QueuedView):
             headers |= {"Location": f"/api/bookings/{answer.id}", "Preference-Applied": RESPOND_ASYNC}
             return Response(answer, status_code=202, headers=headers)
         booked = answer
     else:
-        booked = await book(context, wanted, by=actor_of(caller), idempotency_key=key)
+        booked = await book(context, wanted, by=actor_of(caller), idempotency_key=key, trail=trail)
     headers |= replayed_header(booked)
     if booked.outcome not in SUCCEEDED or booked.booking is None:
         show = await find_show(context, show_id) if booked.outcome in EXPLAINED else None
@@ -258,7 +264,8 @@ async def calendar(request: ApiRequest, booking_id: FromPath[str]) -> Response[b
 async def confirm(request: ApiRequest, booking_id: FromPath[str]) -> BookingView:
     """Confirm a hold."""
     found = await _own(request, booking_id)
-    return _settled(await confirm_booking(context_of(request), found, by=actor_of(request.user)))
+    by, trail = actor_of(request.user), trail_of(request)
+    return _settled(await confirm_booking(context_of(request), found, by=by, trail=trail))
 
 
 @post(
@@ -273,7 +280,8 @@ async def confirm(request: ApiRequest, booking_id: FromPath[str]) -> BookingView
 async def cancel(request: ApiRequest, booking_id: FromPath[str]) -> BookingView:
     """Give a booking back."""
     found = await _own(request, booking_id)
-    return _settled(await cancel_booking(context_of(request), found, by=actor_of(request.user)))
+    by, trail = actor_of(request.user), trail_of(request)
+    return _settled(await cancel_booking(context_of(request), found, by=by, trail=trail))
 
 
 def _settled(settled: Settled) -> BookingView:

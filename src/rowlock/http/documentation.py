@@ -52,6 +52,7 @@ from rowlock.http.wire import (
     WebhookBody,
     WebhookChangeBody,
 )
+from rowlock.operations.find_audit import AuditView
 from rowlock.operations.queueing import QueuedView
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.operations.views import BookingView, ShowView
@@ -70,6 +71,7 @@ ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 _TYPES = (
+    AuditView,
     AvailabilityView,
     BookingBody,
     BookingView,
@@ -246,6 +248,7 @@ def config() -> OpenAPIConfig:
             Tag(name="Shows", description="What is on, and what seats there are."),
             Tag(name="Bookings", description="Taking seats, confirming, giving back."),
             Tag(name="Webhooks", description="Being told of what happens."),
+            Tag(name="Audit", description="Who did what, from where."),
             Tag(name="Session", description="Signing in and out of the page."),
             Tag(name="Box office", description="How a show sells, and who has which seats."),
             *classic.TAGS,
@@ -409,6 +412,8 @@ def _finish_operation(path: str, operation: dict[str, Any]) -> None:
         responses["304"] = {"description": "Not modified since."}
     if "Last-Event-ID" in headers:
         responses["200"] = _events_response()
+    if "204" in responses:
+        responses["204"].pop("content", None)  # Litestar takes "nothing" for a JSON null
     for status, response in responses.items():
         names = ["X-Request-Id"]
         if status == "202" and path.startswith(("/api/shows", "/api/bookings")):

@@ -28,10 +28,19 @@ from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Authenticator, Caller
 from rowlock.http.observing import API_CSP, REQUEST_ID, SECURITY, request_id_in
 from rowlock.http.problems import Problem
-from rowlock.http.rates import Counts, bookings_of, limit_headers
+from rowlock.http.rates import (
+    BookingLimits,
+    Counts,
+    bookings_of,
+    guests_at,
+    guests_holds_at,
+    holds_of,
+    limit_headers,
+)
 from rowlock.http.reading import BODY_BYTES_MAX, decode
 from rowlock.http.refusals import SUCCEEDED
 from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of, problem_of
+from rowlock.http.trails import trail_by
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
 from rowlock.operations.book import Begun, Booked, BookRequest, begin, conclude, prepare_by
 from rowlock.operations.context import Context
@@ -74,27 +83,31 @@ class Door:
     """Takes requests to book, as they come from the protocol. One for each application."""
 
     def __init__(
-        self, context: Context, authenticator: Authenticator, counts: Counts, *, bookings_per_minute: int
+        self, context: Context, authenticator: Authenticator, counts: Counts, limits: BookingLimits
     ) -> None:
         self._context = context
         self._authenticator = authenticator
         self._counts = counts
-        self._bookings_per_minute = bookings_per_minute
+        self._limits = limits
         self._explaining: set[asyncio.Task[None]] = set()
 
     def wants(self, url: bytes) -> bool:
         """Whether a POST to this address may be one that it takes."""
         return url == _BOOKINGS or (url.startswith(_BEFORE_SHOW) and url.endswith(_AFTER_SHOW))
 
-    def take(self, url: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
-        """Take a request, and `reply` once it is decided; or return False, having done nothing."""
+    def take(
+        self, url: bytes, headers: Headers, body: bytes, reply: Reply, address: str | None = None
+    ) -> bool:
+        """Take a request from an address, and `reply` once it is decided; or return False, having done nothing."""
         began = perf_counter()
         try:
-            return self._take(began, url, headers, body, reply)
+            return self._take(began, url, headers, body, reply, address=address)
         except (Problem, Invalid, NotFound):
             return False  # the framework comes to the same, and says so
 
-    def _take(self, began: float, url: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
+    def _take(
+        self, began: float, url: bytes, headers: Headers, body: bytes, reply: Reply, *, address: str | None
+    ) -> bool:
         seen: set[bytes] = set()
         media_type = b""
         cors = self._authenticator.origins.cors is not None
@@ -116,29 +129,48 @@ class Door:
             return False
         prepared = prepare_by(plan, wanted)
         key = idempotency_key_in(headers) if b"idempotency-key" in seen else None
-        limits = self._count(caller)
+        limits = self._count(caller, address, hold=not wanted.confirm)
         if limits is None:
             return False
-        asked = _Asked(began, request_id_in(headers), route, wanted, limits, reply)
+        request_id = request_id_in(headers)
+        trail = trail_by(caller, address, request_id)
+        asked = _Asked(began, request_id, route, wanted, limits, reply)
         try:
-            begun = begin(self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key)
+            begun = begin(
+                self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key, trail=trail
+            )
         except Exception as error:
             self._fail(asked, error)
             return True
         begun.answer.add_done_callback(lambda answer: self._decided(asked, begun, answer))
         return True
 
-    def _count(self, caller: Caller) -> dict[str, str] | None:
-        """Count the request towards the caller's limit: the headers that tell of it, or None where others must be asked
-        or it is one too many. Staff and services act for many, and have none.
+    def _count(self, caller: Caller, address: str | None, *, hold: bool) -> dict[str, str] | None:
+        """Count the request towards the limits on it: the headers that tell of the innermost, or None where others must be
+        asked or it is one too many. Staff and services act for many, and have none.
         """
-        most = self._bookings_per_minute
-        if not most or caller.is_staff:
+        if caller.is_staff:
             return {}
-        if self._counts.shared is not None:
-            return None
-        count = self._counts.hit_alone(bookings_of(caller.user_id))
-        return None if count.number > most else limit_headers(most, count)
+        limits = self._limits
+        names = [(guests_at(address or ""), limits.guests)] if caller.is_guest else []
+        names.append((bookings_of(caller.user_id), limits.bookings))
+        told = len(names)
+        if hold:
+            names.append((holds_of(caller.user_id), limits.holds))
+            if caller.is_guest:
+                names.append((guests_holds_at(address or ""), limits.holds))
+        headers: dict[str, str] = {}
+        for number, (name, most) in enumerate(names):
+            if not most:
+                continue
+            if self._counts.shared is not None:
+                return None
+            count = self._counts.hit_alone(name)
+            if count.number > most:
+                return None
+            if number < told:
+                headers = limit_headers(most, count)
+        return headers
 
     def _decided(self, asked: _Asked, begun: Begun, answer: asyncio.Future[Decision]) -> None:
         try:

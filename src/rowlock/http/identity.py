@@ -2,6 +2,7 @@
 
 1. A credential is a bearer token, or the same in the cookie `rowlock_session`. The header wins over the cookie.
 2. A bad credential is a 401 even where none was needed: a caller whose token has lapsed must not act as someone else.
+   So is one that was revoked.
 3. No credential is a caller without a role; in demo mode, from loopback, one with every role.
 
 This lies on the path of every booking. A token seen before costs one look-up; nothing is awaited but the next app,
@@ -26,6 +27,7 @@ from rowlock.http.oidc import Issuer, OidcConfig
 from rowlock.http.origins import OriginRules
 from rowlock.http.problems import Code, FieldError, Problem
 from rowlock.http.tokens import Claims, Role, unauthenticated
+from rowlock.operations.revocations import Revocations
 
 __all__ = [
     "ANONYMOUS",
@@ -44,6 +46,7 @@ __all__ = [
 
 SESSION_COOKIE = "rowlock_session"
 IGNORE_BAD_COOKIE = "ignore_bad_cookie"  # a route's `opt`: a cookie that has gone bad counts as none
+GUEST_PREFIX = "guest-"  # how the ids of those begin who signed in by name alone
 KNOWN_TOKENS_MAX = 8192  # some 5 MB of our own tokens, 64 MB if each were an issuer's largest
 ISSUER_TRUST_SECONDS = 300  # then an issuer's token is verified anew: its key may have been withdrawn
 
@@ -86,6 +89,11 @@ class Caller(msgspec.Struct, frozen=True):
     def is_staff(self) -> bool:
         """Whether it may act for any user."""
         return Role.ADMIN in self.roles or Role.SERVICE in self.roles
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it signed in by name alone."""
+        return self.user_id is not None and self.user_id.startswith(GUEST_PREFIX)
 
     @property
     def is_admin(self) -> bool:
@@ -134,8 +142,19 @@ class Authenticator:
             cors_origins=config.cors_origins, public_url=config.public_url, demo=config.demo
         )
         self._clock = clock
+        self._revocations: Revocations | None = None
         # Keyed by the credential's bytes as sent ("Bearer …", or the mark and the cookie's token), oldest use first.
-        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, Caller, Claims]] = OrderedDict()
+
+    def use(self, revocations: Revocations) -> None:
+        """Refuse from now on what was revoked."""
+        self._revocations = revocations
+        revocations.on_new = self._forget_revoked
+
+    @property
+    def revocations(self) -> Revocations | None:
+        """What was revoked; None where that is not kept."""
+        return self._revocations
 
     def identify(self, scope: Scope) -> Caller | None:
         """The caller, or None where only `identify_by_issuer` can tell. Raises a 401 or 403 `Problem`."""
@@ -169,20 +188,37 @@ class Authenticator:
     async def verify(self, token: str) -> Claims:
         """What a token says, ours or the issuer's, fully verified with the keys of whoever it says issued it."""
         if self.issuer is not None and self.issuer.is_named_by(token):
-            return await self.issuer.verify(token)
-        return tokens.verify(token, self.config.secret_keys)
+            return self._unless_revoked(await self.issuer.verify(token))
+        return self._verify_ours(token)
+
+    def _verify_ours(self, token: str) -> Claims:
+        return self._unless_revoked(tokens.verify(token, self.config.secret_keys))
+
+    def _unless_revoked(self, claims: Claims) -> Claims:
+        if self._is_revoked(claims):
+            raise unauthenticated("The token was revoked. Sign in again.")
+        return claims
+
+    def _is_revoked(self, claims: Claims) -> bool:
+        known = self._revocations
+        return known is not None and known.revokes(claims.token_id, claims.user_id, claims.issued_at)
+
+    def _forget_revoked(self) -> None:
+        """Tokens are remembered as verified; those that were revoked since are not any more."""
+        for credential in [key for key, (_, _, claims) in self._known.items() if self._is_revoked(claims)]:
+            del self._known[credential]
 
     def _by_header(self, authorization: bytes) -> Caller | None:
         token = _bearer_token(authorization)
         if self.issuer is not None and self.issuer.is_named_by(token):
             return None
-        claims = tokens.verify(token, self.config.secret_keys)
+        claims = self._verify_ours(token)
         return self._remember(authorization, claims, "token", claims.expires_at)
 
     def _by_cookie(self, token: bytes, scope: Scope) -> Caller | None:
         """None where the cookie has gone bad and the route says that this counts as having none."""
         try:
-            claims = tokens.verify(token.decode("latin-1"), self.config.secret_keys)
+            claims = self._verify_ours(token.decode("latin-1"))
         except Problem as problem:
             route: Any = scope.get("route_handler")
             if route is not None and route.opt.get(IGNORE_BAD_COOKIE):
@@ -195,7 +231,7 @@ class Authenticator:
         found = self._known.get(credential)
         if found is None:
             return None
-        until, caller = found
+        until, caller, _ = found
         if until <= self._clock():
             del self._known[credential]
             return None
@@ -206,7 +242,7 @@ class Authenticator:
         self, credential: bytes, claims: Claims, source: Literal["token", "cookie"], until: float
     ) -> Caller:
         caller = Caller(claims.user_id, _ROLES[claims.role], claims.name, source)
-        self._known[credential] = (until, caller)
+        self._known[credential] = (until, caller, claims)
         if len(self._known) > KNOWN_TOKENS_MAX:
             self._known.popitem(last=False)
         return caller

@@ -30,8 +30,10 @@ from rowlock.http.tokens import (
     check_shape,
     clean_name,
     expiry,
+    issue_time,
     reason,
     subject,
+    token_id,
     unauthenticated,
 )
 
@@ -231,6 +233,8 @@ class Issuer:
             role_of(payload, self.config.roles_claim),
             expiry(payload),
             clean_name(payload.get("name")) or clean_name(payload.get("preferred_username")),
+            token_id=token_id(payload),
+            issued_at=issue_time(payload),
         )
 
     async def _payload(self, token: str, audience: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_SEATS = "too_many_seats"
+    TOO_MANY_HOLDS = "too_many_holds"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"
@@ -52,6 +53,7 @@ STATUS: dict[Code, int] = {
     Code.DROPPED: 409,
     Code.BODY_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
+    Code.TOO_MANY_HOLDS: 409,
     Code.TOO_MANY_SEATS: 422,
     Code.IDEMPOTENCY_KEY_REUSED: 422,
     Code.RATE_LIMITED: 429,

@@ -19,8 +19,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from math import ceil
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from litestar import Request
 from litestar.enums import ScopeType
 from litestar.exceptions import TooManyRequestsException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -30,6 +31,7 @@ from rowlock import telemetry
 WINDOW_SECONDS: Final = 60.0
 CALLERS_MAX: Final = 100_000  # some 300 bytes each; beyond it the oldest counts are forgotten
 WAIT_SECONDS_MAX: Final = 0.05  # a round trip takes a millisecond, even on a busy machine some ten
+_FIRST_HEADER: Final = b"ratelimit-policy"
 KEYS_AT_ONCE_MAX: Final = 500  # Redis does nothing else while it counts
 
 
@@ -206,6 +208,64 @@ def limit_headers(per_minute: int, count: Count) -> dict[str, str]:
     }
 
 
+def guests_at(where: str) -> str:
+    """The name of the count of requests to book of all guests at an address."""
+    return f"bookings of guests from {where}"
+
+
+def holds_of(user_id: str | None) -> str:
+    """The name of a user's count of holds."""
+    return f"holds of {user_id}"
+
+
+def guests_holds_at(where: str) -> str:
+    """The name of the count of holds of all guests at an address."""
+    return f"holds of guests from {where}"
+
+
+class BookingLimits(NamedTuple):
+    """How many requests to book there may be in a minute; 0 is no limit."""
+
+    bookings: int = 0
+    guests: int = 0
+    holds: int = 0
+
+
+async def _count(counts: Counts, caller: str, per_minute: int) -> dict[str, str]:
+    """Count a request, and what to tell of it. Raises `TooManyRequestsException`."""
+    count = await counts.hit(caller, per_minute)
+    headers = limit_headers(per_minute, count)
+    if count.number > per_minute:
+        raise TooManyRequestsException(headers=headers)
+    return headers
+
+
+def address(scope: HTTPScope) -> str:
+    """Where a request comes from, as the server knows it (behind a proxy: docs/configuration.md)."""
+    client = scope.get("client")
+    return client[0] if client is not None else ""
+
+
+async def limit_holds(request: Request[Any, Any, Any]) -> None:
+    """Count a hold: against the customer's bound, and a guest's against that of its address, too.
+
+    Only the body tells that a request is a hold, so this is asked by who has read it. Staff is not counted.
+    """
+    caller, state = request.user, request.app.state
+    if not state.holds_per_minute or caller.is_staff:
+        return
+    await _count(state.counts, holds_of(caller.user_id), state.holds_per_minute)
+    if caller.is_guest:
+        await _count(state.counts, guests_holds_at(address(request.scope)), state.holds_per_minute)
+
+
+async def limit_sign_ins(request: Request[Any, Any, Any], user_id: str) -> None:
+    """Count a sign-in as this user, from wherever."""
+    state = request.app.state
+    if state.get("sign_ins_per_minute"):
+        await _count(state.counts, f"sign-ins as {user_id}", state.sign_ins_per_minute)
+
+
 class RateLimit:
     """The middleware: refuses whoever has come too often, and tells everyone else what is left.
 
@@ -225,15 +285,14 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         counts: Counts = scope["litestar_app"].state.counts
-        count = await counts.hit(caller, self._per_minute)
-        headers = limit_headers(self._per_minute, count)
-        if count.number > self._per_minute:
-            raise TooManyRequestsException(headers=headers)
+        headers = await _count(counts, caller, self._per_minute)
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *encoded]
+                sent = message.get("headers", ())
+                if all(name != _FIRST_HEADER for name, _ in sent):  # the limit further in is the caller's own
+                    message["headers"] = [*sent, *encoded]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

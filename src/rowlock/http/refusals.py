@@ -18,6 +18,7 @@ REFUSED: dict[Outcome, Code] = {
     Outcome.NOT_ON_SALE: Code.NOT_ON_SALE,
     Outcome.FORBIDDEN: Code.FORBIDDEN,
     Outcome.TOO_MANY_SEATS: Code.TOO_MANY_SEATS,
+    Outcome.TOO_MANY_HOLDS: Code.TOO_MANY_HOLDS,
     Outcome.WRONG_STATE: Code.WRONG_STATE,
     Outcome.HOLD_EXPIRED: Code.HOLD_EXPIRED,
     Outcome.SEATS_TAKEN: Code.SEATS_TAKEN,
@@ -47,6 +48,8 @@ _WORDS = {
     Outcome.SHOW_CANCELLED: "The show is cancelled; nothing of it is sold or changed any more.",
     Outcome.FORBIDDEN: "Bookings of this show are confirmed by a service, as when a payment must come first. "
     "Hold the seats with `confirm: false`.",
+    Outcome.TOO_MANY_HOLDS: "You hold as much of this show as one customer may, or have held these seats too often: "
+    "confirm or release what you hold, or take other seats.",
     Outcome.HOLD_EXPIRED: "The hold ran out before it was confirmed; its seats are free to anyone.",
     Outcome.DROPPED: "The queued request could not be decided, and was given up; nothing was booked.",
     Outcome.REPICK: "Too many want the same seats at this moment; ask again.",

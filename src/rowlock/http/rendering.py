@@ -45,6 +45,7 @@ TITLES: dict[Code, str] = {
     Code.BODY_TOO_LARGE: "The body is too large",
     Code.UNSUPPORTED_MEDIA_TYPE: "Unsupported media type",
     Code.TOO_MANY_SEATS: "Too many seats",
+    Code.TOO_MANY_HOLDS: "Too many holds",
     Code.IDEMPOTENCY_KEY_REUSED: "Idempotency key reused",
     Code.RATE_LIMITED: "Too many requests",
     Code.INTERNAL_ERROR: "Something went wrong here",

@@ -1,7 +1,7 @@
 """Signing in and out of the page: guests by name, staff by token, anyone by the OpenID Connect issuer.
 
-A session is a token of ours in an HttpOnly cookie; the server keeps nothing, so any process can answer. Signing out
-clears the cookie; a token that was copied before stays good until it expires.
+A session is a token of ours in an HttpOnly cookie; the server keeps nothing of it, so any process can answer. Signing
+out clears the cookie and revokes its token, so that a copy is of no use; or all tokens of the user, everywhere.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from rowlock.http import tokens
-from rowlock.http.identity import IGNORE_BAD_COOKIE, SESSION_COOKIE, Authenticator, Caller, Role
+from rowlock.http.identity import GUEST_PREFIX, IGNORE_BAD_COOKIE, SESSION_COOKIE, Authenticator, Caller, Role
 from rowlock.http.oidc import Issuer
 from rowlock.http.problems import Code, Problem, invalid
+from rowlock.http.rates import limit_sign_ins
+from rowlock.http.trails import trail_of
+from rowlock.operations.revocations import Revocations
 
 LOGIN_COOKIE = "rowlock_login"
 LOGIN_ISSUER = "rowlock-login"  # what tells a sign-in's note from a session; see tokens.py
@@ -114,6 +117,7 @@ async def sign_in(
     seconds = auth.config.session_hours * 3600
     if data.token is not None:
         claims = await auth.verify(data.token)
+        await limit_sign_ins(request, claims.user_id)
         seconds = min(seconds, claims.expires_at - time.time())
         if seconds < 1:  # an issuer's token is taken for some seconds more, but begins no session
             raise tokens.unauthenticated("The token has expired.")
@@ -121,7 +125,9 @@ async def sign_in(
             request, auth, user_id=claims.user_id, role=claims.role, name=claims.name, seconds=seconds
         )
     name = _guest_name(data.name)
-    guest = f"guest-{secrets.token_urlsafe(16)}"  # 128 bits: nobody comes upon another guest's bookings
+    guest = (
+        f"{GUEST_PREFIX}{secrets.token_urlsafe(16)}"  # 128 bits: nobody comes upon another guest's bookings
+    )
     return _begin(request, auth, user_id=guest, role=Role.CUSTOMER, name=name, seconds=seconds)
 
 
@@ -153,13 +159,26 @@ async def get_session(request: Request[Caller, Any, Any], auth: Auth) -> Respons
 @delete(
     "/",
     summary="Sign out",
-    description="Clears the cookie. Signing out twice is no error.",
+    description="Clears the cookie, and revokes its token: other processes refuse it within seconds. With `everywhere`, "
+    "every token and session of the user is revoked, on all of its devices. Signing out twice is no error.",
     operation_id="sign_out",
     opt={IGNORE_BAD_COOKIE: True},
 )
-async def sign_out(request: Request[Caller, Any, Any], auth: Auth) -> Response[None]:
-    """End the session."""
+async def sign_out(
+    request: Request[Caller, Any, Any],
+    auth: Auth,
+    everywhere: Annotated[
+        bool, QueryParameter(description="Revoke all tokens and sessions of whoever is signed in.")
+    ] = False,
+) -> Response[None]:
+    """End the session, or all of the user's."""
     auth.origins.check_page(request.scope)
+    caller, kept = request.user, auth.revocations
+    if kept is not None and caller.user_id is not None and caller.source != "demo":
+        if everywhere:
+            await kept.revoke_user(caller.user_id, trail=trail_of(request))
+        elif caller.source == "cookie":
+            await _revoke_session(request, auth, kept)
     return Response(None, status_code=204, cookies=[_clear(SESSION_COOKIE)])
 
 
@@ -283,6 +302,13 @@ def _begin(
     expires_at = datetime.fromtimestamp(int(time.time() + seconds), UTC)
     cookie = _cookie(request, auth, SESSION_COOKIE, value, seconds=seconds)
     return Response(SignedIn(user_id, name, role, expires_at), cookies=[cookie])
+
+
+async def _revoke_session(request: Request[Caller, Any, Any], auth: Authenticator, kept: Revocations) -> None:
+    claims = await auth.verify(request.cookies[SESSION_COOKIE])
+    if claims.token_id is not None:
+        ends_at = datetime.fromtimestamp(claims.expires_at, UTC)
+        await kept.revoke_token(claims.token_id, ends_at, trail=trail_of(request))
 
 
 def _session_value(auth: Authenticator, user_id: str, role: Role, name: str | None, seconds: float) -> str:

@@ -21,6 +21,7 @@ from rowlock.http.live import live
 from rowlock.http.problems import Code, invalid
 from rowlock.http.reading import A_TIME_IN_QUERY, check_query
 from rowlock.http.refusals import SUCCEEDED, refusal
+from rowlock.http.trails import trail_of
 from rowlock.http.wire import NewShowBody, SeatsBody, ShowChangeBody, check_text, to_utc
 from rowlock.operations.block_seats import block_seats
 from rowlock.operations.cancel_show import cancel_show
@@ -133,7 +134,7 @@ async def create(
     """Create a show."""
     new = data.to_new_show(datetime.now(UTC))
     with changing_lists(request):
-        show = await create_show(context_of(request), new)
+        show = await create_show(context_of(request), new, trail=trail_of(request))
     return Response(show, status_code=201, headers={"Location": f"/api/shows/{show.id}"})
 
 
@@ -159,7 +160,7 @@ async def change(
     """Change a show."""
     wanted = data.to_change(datetime.now(UTC))
     with changing_lists(request):
-        return await change_show(context_of(request), show_number(show_id), wanted)
+        return await change_show(context_of(request), show_number(show_id), wanted, trail=trail_of(request))
 
 
 @post(
@@ -175,7 +176,7 @@ async def change(
 async def cancel(request: ApiRequest, show_id: FromPath[str]) -> ShowView:
     """Cancel a show."""
     with changing_lists(request):
-        return await cancel_show(context_of(request), show_number(show_id))
+        return await cancel_show(context_of(request), show_number(show_id), trail=trail_of(request))
 
 
 @post(
@@ -217,7 +218,11 @@ async def unblock(
 async def _set_aside(request: ApiRequest, show_id: str, data: SeatsBody, *, blocked: bool) -> ShowView:
     with changing_lists(request):
         outcome, view, conflicts = await block_seats(
-            context_of(request), show_number(show_id), data.labels(), blocked=blocked
+            context_of(request),
+            show_number(show_id),
+            data.labels(),
+            blocked=blocked,
+            trail=trail_of(request),
         )
     if outcome not in SUCCEEDED:
         detail = {

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import jwt
@@ -45,12 +46,14 @@ class Role(StrEnum):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says. `expires_at` is in Unix seconds."""
+    """What a verified token says. Times are in Unix seconds; `token_id` and `issued_at` are what it can be revoked by."""
 
     user_id: str
     role: Role
     expires_at: int
     name: str | None = None
+    token_id: str | None = None
+    issued_at: float | None = None
 
 
 def unauthenticated(detail: str, *, headers: Mapping[str, str] | None = None) -> Problem:
@@ -91,15 +94,24 @@ def verify(token: str, keys: Sequence[str]) -> Claims:
         role = Role(payload["role"])
     except (KeyError, ValueError):
         raise unauthenticated("The token's `role` is none of customer, service, admin.") from None
-    return Claims(user_id, role, expiry(payload), clean_name(payload.get("name")))
+    return Claims(
+        user_id,
+        role,
+        expiry(payload),
+        clean_name(payload.get("name")),
+        token_id=token_id(payload),
+        issued_at=issue_time(payload),
+    )
 
 
 def sign(
     secret_key: str, issuer: str, claims: Mapping[str, str], *, seconds: float, now: float | None = None
 ) -> str:
     """Sign some claims for one purpose (`issuer`), for so many seconds."""
-    issued_at = int(time.time() if now is None else now)
-    payload = {**claims, "iss": issuer, "iat": issued_at, "exp": int(issued_at + seconds)}
+    issued_at = time.time() if now is None else now
+    # To the millisecond, rounded up: whoever signs in again after all of a user's tokens were called back is let in.
+    issued = ceil(issued_at * 1000) / 1000
+    payload = {**claims, "iss": issuer, "iat": issued, "exp": int(int(issued_at) + seconds)}
     return jwt.encode(payload, signing_key(secret_key), algorithm=ALGORITHM)
 
 
@@ -157,6 +169,18 @@ def reason(error: Exception) -> str:
 def expiry(payload: Mapping[str, Any]) -> int:
     """A verified payload's `exp`, bounded so that it can be written as a date."""
     return min(int(payload["exp"]), _YEAR_9999)
+
+
+def token_id(payload: Mapping[str, Any]) -> str | None:
+    """A verified payload's `jti`, if it has one."""
+    value = payload.get("jti")
+    return value if isinstance(value, str) and is_user_id(value) else None
+
+
+def issue_time(payload: Mapping[str, Any]) -> float | None:
+    """A verified payload's `iat`, if it is a time."""
+    value = payload.get("iat")
+    return float(value) if isinstance(value, int | float) and 0 <= value <= _YEAR_9999 else None
 
 
 def subject(payload: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from rowlock.http.identity import Caller, require_admin
 from rowlock.http.problems import Code
 from rowlock.http.reading import check_query
 from rowlock.http.shows import Cursor, Limit, context_of
+from rowlock.http.trails import trail_of
 from rowlock.http.wire import WebhookBody, WebhookChangeBody
 from rowlock.operations.views import Page
 from rowlock.operations.webhooks import (
@@ -44,7 +45,12 @@ _ADMIN = problems(Code.UNAUTHENTICATED, Code.FORBIDDEN)
 async def create(request: ApiRequest, data: JSONBody[WebhookBody]) -> Response[WebhookView]:
     """Create a webhook."""
     webhook = await create_webhook(
-        context_of(request), data.url, data.types, description=data.description, secret=data.secret
+        context_of(request),
+        data.url,
+        data.types,
+        description=data.description,
+        secret=data.secret,
+        trail=trail_of(request),
     )
     return Response(webhook, status_code=201, headers={"Location": f"/api/webhooks/{webhook.id}"})
 
@@ -85,7 +91,9 @@ async def change(
     request: ApiRequest, webhook_id: FromPath[str], data: JSONBody[WebhookChangeBody]
 ) -> WebhookView:
     """Change a webhook."""
-    return await change_webhook(context_of(request), webhook_number(webhook_id), data.to_change())
+    return await change_webhook(
+        context_of(request), webhook_number(webhook_id), data.to_change(), trail=trail_of(request)
+    )
 
 
 @delete(
@@ -98,7 +106,7 @@ async def change(
 )
 async def remove(request: ApiRequest, webhook_id: FromPath[str]) -> None:
     """Delete a webhook."""
-    await delete_webhook(context_of(request), webhook_number(webhook_id))
+    await delete_webhook(context_of(request), webhook_number(webhook_id), trail=trail_of(request))
 
 
 @get(
@@ -133,7 +141,7 @@ async def deliveries(
 )
 async def once_more(request: ApiRequest, webhook_id: FromPath[str], event_id: FromPath[str]) -> DeliveryView:
     """Send an event again."""
-    return await redeliver(context_of(request), webhook_number(webhook_id), event_id)
+    return await redeliver(context_of(request), webhook_number(webhook_id), event_id, trail=trail_of(request))
 
 
 def webhooks_router() -> Router:

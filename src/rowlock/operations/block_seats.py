@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from rowlock.domain.commands import Block, Unblock
 from rowlock.domain.outcomes import Outcome
+from rowlock.domain.trails import Trail
 from rowlock.operations.context import Context
 from rowlock.operations.find_shows import find_show
 from rowlock.operations.seats import plan_of, seat_numbers
@@ -13,7 +16,7 @@ from rowlock.operations.views import ShowView
 
 
 async def block_seats(
-    context: Context, show_id: int, labels: Sequence[str], *, blocked: bool
+    context: Context, show_id: int, labels: Sequence[str], *, blocked: bool, trail: Trail | None = None
 ) -> tuple[Outcome, ShowView, list[str]]:
     """Block (or unblock) seats. Returns the outcome, the show, and the labels that stood in the way.
 
@@ -21,6 +24,9 @@ async def block_seats(
     """
     layout = (await plan_of(context, show_id)).layout
     numbers = seat_numbers(layout, labels)
-    command = Block(show_id, numbers) if blocked else Unblock(show_id, numbers)
+    if trail is not None:
+        said = msgspec.json.encode({"seats": layout.labels(numbers)}).decode()
+        trail = msgspec.structs.replace(trail, detail=said)
+    command = Block(show_id, numbers, trail) if blocked else Unblock(show_id, numbers, trail)
     decision = await context.engine.submit(command)
     return decision.outcome, await find_show(context, show_id), layout.labels(decision.conflicts)

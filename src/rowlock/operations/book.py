@@ -13,6 +13,7 @@ from rowlock.domain.commands import Actor, Book
 from rowlock.domain.ids import TAIL_BITS, booking_id, keyed_booking_id
 from rowlock.domain.layouts import Layout
 from rowlock.domain.outcomes import Outcome
+from rowlock.domain.trails import Trail
 from rowlock.domain.world import Decision
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid
@@ -90,7 +91,13 @@ def hash_of(request: BookRequest, key: str | bytes) -> bytes:
 
 
 def command_of(
-    request: BookRequest, prepared: Prepared, identifier: UUID, by: Actor, request_hash: bytes | None
+    request: BookRequest,
+    prepared: Prepared,
+    identifier: UUID,
+    by: Actor,
+    request_hash: bytes | None,
+    *,
+    trail: Trail | None = None,
 ) -> Book:
     """The command that a request is."""
     return Book(
@@ -107,6 +114,7 @@ def command_of(
         customer_name=request.customer_name,
         email=request.email,
         request_hash=request_hash,
+        trail=trail,
     )
 
 
@@ -117,6 +125,7 @@ def begin(
     *,
     by: Actor,
     idempotency_key: str | None = None,
+    trail: Trail | None = None,
 ) -> Begun:
     """Hand a request to the engine. Raises `Busy`."""
     show_id = request.show_id
@@ -126,7 +135,7 @@ def begin(
     else:
         identifier = keyed_booking_id(context.ids_secret, show_id, request.user_id, idempotency_key)
         request_hash = hash_of(request, idempotency_key)
-    answer = context.engine.submit(command_of(request, prepared, identifier, by, request_hash))
+    answer = context.engine.submit(command_of(request, prepared, identifier, by, request_hash, trail=trail))
     return Begun(answer, prepared, idempotency_key is not None)
 
 
@@ -142,9 +151,14 @@ def conclude(begun: Begun, decision: Decision) -> Booked:
 
 
 async def book(
-    context: Context, request: BookRequest, *, by: Actor, idempotency_key: str | None = None
+    context: Context,
+    request: BookRequest,
+    *,
+    by: Actor,
+    idempotency_key: str | None = None,
+    trail: Trail | None = None,
 ) -> Booked:
     """Book. Raises `NotFound` for a show or seat that isn't there, `Invalid`, `Busy` or `OutcomeUnknown`."""
     prepared = await prepare(context, request)
-    begun = begin(context, request, prepared, by=by, idempotency_key=idempotency_key)
+    begun = begin(context, request, prepared, by=by, idempotency_key=idempotency_key, trail=trail)
     return conclude(begun, await begun.answer)

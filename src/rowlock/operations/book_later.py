@@ -15,6 +15,7 @@ from rowlock.domain.commands import Actor
 from rowlock.domain.decide import first_outcome
 from rowlock.domain.ids import NONCE_BITS, keyed_booking_id, queued_booking_id, show_of, was_queued
 from rowlock.domain.outcomes import Outcome
+from rowlock.domain.trails import Trail
 from rowlock.operations.book import Booked, hash_of, prepare
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
@@ -33,7 +34,12 @@ DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 
 
 async def book_later(
-    context: Context, request: BookRequest, *, by: Actor, idempotency_key: str | None = None
+    context: Context,
+    request: BookRequest,
+    *,
+    by: Actor,
+    idempotency_key: str | None = None,
+    trail: Trail | None = None,
 ) -> QueuedView | Booked:
     """Queue a request, so that it is safe; or answer with what an earlier one with the same key came to.
 
@@ -54,7 +60,7 @@ async def book_later(
             if idempotency_key is None:
                 continue  # by chance a random id was met that is a booking's: take another one
             return earlier
-        queued = QueuedRequest(identifier, request, request_hash, by, datetime.now(UTC))
+        queued = QueuedRequest(identifier, request, request_hash, by, datetime.now(UTC), trail)
         waiting = await _put(context, queued)
         if waiting.request_hash == request_hash and waiting.request.user_id == request.user_id:
             return view_request(waiting, prepared.currency, prepared.amount_cents if prepared.seats else None)

@@ -11,6 +11,7 @@ import asyncio
 
 from rowlock.domain.commands import Actor, Cancel, CloseSale
 from rowlock.domain.outcomes import Outcome
+from rowlock.domain.trails import Trail
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_shows import find_show
@@ -21,9 +22,9 @@ SQL = load("shows")
 SETTLE_AT_ONCE = 500
 
 
-async def cancel_show(context: Context, show_id: int) -> ShowView:
+async def cancel_show(context: Context, show_id: int, *, trail: Trail | None = None) -> ShowView:
     """Cancel a show; again does no harm. Raises `NotFound`, or `Busy` (the show may then be closed, and settled later)."""
-    decision = await context.engine.submit(CloseSale(show_id))
+    decision = await context.engine.submit(CloseSale(show_id, trail=trail))
     if decision.outcome is Outcome.SHOW_NOT_FOUND:
         raise NotFound(f"show {show_id}")
     while not await settle_some(context, show_id):

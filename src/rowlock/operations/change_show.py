@@ -8,6 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from rowlock.domain.events import EventType
+from rowlock.domain.trails import Trail
+from rowlock.operations.auditing import record
 from rowlock.operations.context import Context
 from rowlock.operations.create_show import check_times, tell_of_show
 from rowlock.operations.errors import NotFound
@@ -32,7 +34,9 @@ class ShowChange(msgspec.Struct, frozen=True):
     confirm_by: ConfirmBy | UnsetType = UNSET
 
 
-async def change_show(context: Context, show_id: int, change: ShowChange) -> ShowView:
+async def change_show(
+    context: Context, show_id: int, change: ShowChange, *, trail: Trail | None = None
+) -> ShowView:
     """Change a show, from the next decision on. Raises `NotFound`, or `Invalid` where its times don't go together."""
     async with context.pool.acquire() as connection, connection.transaction():
         await connection.fetchval(SQL.lock_terms, show_id)
@@ -73,4 +77,6 @@ async def change_show(context: Context, show_id: int, change: ShowChange) -> Sho
         changed = await connection.fetchrow(SQL.show, show_id)
         if new != now:
             await tell_of_show(context, connection, changed, EventType.SHOW_UPDATED)
+            said = {name: [now[name], new[name]] for name in new if new[name] != now[name]}  # from, to
+            await record(connection, trail, "show.change", f"show {show_id}", show_id=show_id, detail=said)
     return show_from_row(changed, context.hold_seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from rowlock.brokers.rabbitmq import RabbitMQ
 from rowlock.brokers.redis import Link
 from rowlock.brokers.redis_feed import RedisBroadcast
 from rowlock.brokers.redis_maps import RedisMaps
+from rowlock.domain.fair_play import FairPlay
 from rowlock.engine.engine import Engine
 from rowlock.operations.queue_broker import BrokerQueue
 from rowlock.operations.queue_table import TableQueue
@@ -68,14 +69,15 @@ async def open_context(
     lanes: int = 2,
     hold_seconds: int = 120,
     events: bool = True,
-    secret_key: str | None = None,
+    secret_keys: Sequence[str] = (),
     allow_private_webhooks: bool = False,
     amqp_url: str | None = None,
     redis_url: str | None = None,
+    fair_play: FairPlay | None = None,
 ) -> AsyncIterator[Context]:
     """Everything the operations work with, open; drained and closed at the end.
 
-    `secret_key` is what the secrets of webhooks are sealed with; without one, as in demo mode, a key of the database's.
+    `secret_keys` are what the secrets of webhooks are sealed with; without any, as in demo mode, a key of the database's.
     """
     async with AsyncExitStack() as stack:
         pool = await create_pool(database)
@@ -94,7 +96,16 @@ async def open_context(
         stack.push_async_callback(feed.stop)
         live = Live(maps)
         stack.callback(live.close)
-        engine = Engine(database, plans, maps, feed, lanes=lanes, hold_seconds=hold_seconds, events=events)
+        engine = Engine(
+            database,
+            plans,
+            maps,
+            feed,
+            lanes=lanes,
+            hold_seconds=hold_seconds,
+            events=events,
+            fair_play=fair_play,
+        )
         engine.start()
         stack.push_async_callback(engine.close)
         table = TableQueue(pool, sharded=database.sharded)
@@ -114,7 +125,7 @@ async def open_context(
             ids_secret=ids_secret,
             hold_seconds=hold_seconds,
             events=events,
-            sealer=Sealer(secret_key.encode() if secret_key else ids_secret),
+            sealer=Sealer(*(key.encode() for key in secret_keys)) if secret_keys else Sealer(ids_secret),
             allow_private_webhooks=allow_private_webhooks,
             queue=queue,
             table=table,

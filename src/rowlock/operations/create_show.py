@@ -13,6 +13,8 @@ import msgspec
 from rowlock.domain.events import Event, EventType, pack
 from rowlock.domain.layout_compile import compile_layout
 from rowlock.domain.layout_spec import Category, LayoutSpec, NumberedSpec, decode_spec, encode_spec
+from rowlock.domain.trails import Trail
+from rowlock.operations.auditing import record
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid, ShowIdTaken
 from rowlock.operations.find_shows import show_from_row
@@ -61,7 +63,7 @@ class NewShow(msgspec.Struct, frozen=True):
     created_at: datetime | None = None
 
 
-async def create_show(context: Context, new: NewShow) -> ShowView:
+async def create_show(context: Context, new: NewShow, *, trail: Trail | None = None) -> ShowView:
     """Make a show. Raises `Invalid`, `LayoutError` or `ShowIdTaken`; then nothing was made."""
     check_times(new.start_time, new.end_time, new.time_zone)
     spec, categories, currency = new.layout, new.categories, new.currency
@@ -112,6 +114,7 @@ async def create_show(context: Context, new: NewShow) -> ShowView:
         await connection.execute(SQL.insert_seats, show_id, layout.total_seats)
         row = await connection.fetchrow(SQL.show, show_id)
         await tell_of_show(context, connection, row, EventType.SHOW_CREATED)
+        await record(connection, trail, "show.create", f"show {show_id}", show_id=show_id)
     context.plans.remember(show_id, Plan(layout, currency))
     return show_from_row(row, context.hold_seconds)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from rowlock.domain.trails import Trail
+from rowlock.operations.auditing import record
 from rowlock.operations.context import Context
 from rowlock.operations.decide_queued import queued_command
 from rowlock.operations.errors import NotFound
@@ -27,11 +29,15 @@ async def list_dead(context: Context) -> list[DeadLetter]:
     return letters
 
 
-async def retry_dead(context: Context, identifiers: Sequence[UUID] | None) -> list[UUID]:
+async def retry_dead(
+    context: Context, identifiers: Sequence[UUID] | None, *, trail: Trail | None = None
+) -> list[UUID]:
     """Put dead letters back into the queue; all where `identifiers` is None. Returns which.
 
-    One of the table takes its old place; one of the broker goes to the end. What can't even be read stays.
+    One of the table takes its old place; one of the broker goes to the end. What can't even be read stays. The wish is in
+    the audit trail before anything is done: a broker has no transaction to share.
     """
+    await record(context.pool, trail, "queue.retry", "queue", detail=_wish(identifiers))
     done = [
         letter.request.id
         for letter in await context.table.dead_letters(LETTERS_MAX, identifiers)
@@ -47,12 +53,15 @@ async def retry_dead(context: Context, identifiers: Sequence[UUID] | None) -> li
     return done
 
 
-async def drop_dead(context: Context, identifiers: Sequence[UUID] | None) -> tuple[list[UUID], int]:
+async def drop_dead(
+    context: Context, identifiers: Sequence[UUID] | None, *, trail: Trail | None = None
+) -> tuple[list[UUID], int]:
     """Give dead letters up: their bookings become FAILED (`dropped`), and then they are gone.
 
     All where `identifiers` is None; then also those that can't be read, or whose show is not there, which leave nothing.
-    Returns the ids, and how many left nothing.
+    Returns the ids, and how many left nothing. As with `retry_dead`, the wish is in the audit trail before.
     """
+    await record(context.pool, trail, "queue.drop", "queue", detail=_wish(identifiers))
     done, lost = [], 0
     for letter in await context.table.dead_letters(LETTERS_MAX, identifiers):
         assert letter.request is not None, "what the table has, it has been given"
@@ -67,6 +76,10 @@ async def drop_dead(context: Context, identifiers: Sequence[UUID] | None) -> tup
                     await message.ack()
                     done += [] if letter.request is None else [letter.request.id]
     return done, lost
+
+
+def _wish(identifiers: Sequence[UUID] | None) -> dict[str, object]:
+    return {"bookings": "all" if identifiers is None else [str(each) for each in identifiers]}
 
 
 def _meant(letter: DeadLetter, identifiers: Sequence[UUID] | None) -> bool:

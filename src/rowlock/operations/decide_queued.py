@@ -50,8 +50,9 @@ Fate = Decided | Undecidable
 
 async def queued_command(context: Context, queued: QueuedRequest, *, dropped: bool = False) -> Book:
     """The command that a queued request is. Raises `NotFound` or `Invalid` where it does not fit its show."""
+    prepared = await prepare(context, queued.request)
     command = command_of(
-        queued.request, await prepare(context, queued.request), queued.id, queued.by, queued.request_hash
+        queued.request, prepared, queued.id, queued.by, queued.request_hash, trail=queued.trail
     )
     return msgspec.structs.replace(command, queued=True, dropped=dropped)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from rowlock.domain.commands import Actor
+from rowlock.domain.trails import Trail
 from rowlock.engine.engine import Busy
 from rowlock.operations.views import BookRequest
 
@@ -45,6 +46,7 @@ class QueuedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     request_hash: bytes
     by: Actor
     queued_at: datetime
+    trail: Trail | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -1,14 +1,14 @@
 """Sealing: the secrets of webhooks are kept encrypted, so that rows of the table alone sign nothing.
 
-The key is made of ROWLOCK_SECRET_KEY, which is not in the database. Where that is changed, sealed secrets can't be
-opened any more: each webhook must be given a new one. Fernet (AES-128-CBC with HMAC-SHA256) is the library's recipe.
+The key is made of ROWLOCK_SECRET_KEY, which is not in the database. Where that names several, the first seals and all
+open; what was sealed with one that is gone can't be opened any more: that webhook must be given a new secret. Fernet (AES-128-CBC with HMAC-SHA256) is the library's recipe.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,11 +18,10 @@ class CannotOpen(Exception):  # noqa: N818
 
 
 class Sealer:
-    """Seals and opens with a key that is made of `secret`."""
+    """Seals with a key that is made of the first of `secrets`, and opens with that of any."""
 
-    def __init__(self, secret: bytes) -> None:
-        key = HKDF(SHA256(), length=32, salt=None, info=b"rowlock webhook secrets").derive(secret)
-        self._fernet = Fernet(urlsafe_b64encode(key))
+    def __init__(self, *secrets: bytes) -> None:
+        self._fernet = MultiFernet([Fernet(_key_of(secret)) for secret in secrets])
 
     def seal(self, text: str) -> bytes:
         """The text, encrypted and authenticated."""
@@ -34,3 +33,8 @@ class Sealer:
             return self._fernet.decrypt(sealed).decode()
         except InvalidToken as error:
             raise CannotOpen("the secret was sealed with another ROWLOCK_SECRET_KEY") from error
+
+
+def _key_of(secret: bytes) -> bytes:
+    key = HKDF(SHA256(), length=32, salt=None, info=b"rowlock webhook secrets").derive(secret)
+    return urlsafe_b64encode(key)

@@ -9,6 +9,7 @@ import msgspec
 from rowlock.domain.commands import Actor, Cancel, Confirm
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.state import Booking
+from rowlock.domain.trails import Trail
 from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_bookings import read_booking
@@ -29,14 +30,18 @@ async def owner_of(context: Context, identifier: UUID) -> Booking:
     return booking
 
 
-async def confirm_booking(context: Context, booking: Booking, *, by: Actor) -> Settled:
+async def confirm_booking(
+    context: Context, booking: Booking, *, by: Actor, trail: Trail | None = None
+) -> Settled:
     """Make a hold firm. `booking` is as read: its seats never change. Raises `NotFound`, `Busy`."""
-    return await _settle(context, Confirm(booking.show_id, booking.id, booking.seats, by=by))
+    return await _settle(context, Confirm(booking.show_id, booking.id, booking.seats, by=by, trail=trail))
 
 
-async def cancel_booking(context: Context, booking: Booking, *, by: Actor) -> Settled:
+async def cancel_booking(
+    context: Context, booking: Booking, *, by: Actor, trail: Trail | None = None
+) -> Settled:
     """Release a hold, or give booked seats back. Raises `NotFound`, `Busy`."""
-    return await _settle(context, Cancel(booking.show_id, booking.id, booking.seats, by=by))
+    return await _settle(context, Cancel(booking.show_id, booking.id, booking.seats, by=by, trail=trail))
 
 
 async def _settle(context: Context, command: Confirm | Cancel) -> Settled:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -16,6 +17,8 @@ from msgspec import UNSET, UnsetType
 
 from rowlock.domain.events import EventType
 from rowlock.domain.ids import SHOW_ID_MAX
+from rowlock.domain.trails import Trail
+from rowlock.operations.auditing import record
 from rowlock.operations.context import Context
 from rowlock.operations.cursors import BadCursor, decode_cursor, encode_cursor
 from rowlock.operations.errors import Invalid, NotFound
@@ -121,15 +124,20 @@ async def create_webhook(
     *,
     description: str | None = None,
     secret: str | None = None,
+    trail: Trail | None = None,
 ) -> WebhookView:
     """Make a webhook; it is told of what happens from now on. Raises `Invalid`."""
     await check_url(url, allow_private=context.allow_private_webhooks)
     secret = _new_secret() if secret is None else _checked_secret(secret)
     if await context.pool.fetchval(SQL.count) >= WEBHOOKS_MAX:
         raise Invalid("url", f"there are {WEBHOOKS_MAX} webhooks already, and no more are allowed")
-    row = await context.pool.fetchrow(
-        SQL.insert, url, _values(types), description, context.sealer.seal(secret)
-    )
+    async with context.pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(
+            SQL.insert, url, _values(types), description, context.sealer.seal(secret)
+        )
+        await record(
+            connection, trail, "webhook.create", f"webhook {row['id']}", detail={"url": _origin(url)}
+        )
     return _webhook(row, secret)
 
 
@@ -147,7 +155,9 @@ async def list_webhooks(context: Context, *, limit: int = 50, cursor: str | None
     return Page(items, encode_cursor(context.ids_secret, "webhooks", items[-1].id) if more else None)
 
 
-async def change_webhook(context: Context, identifier: int, change: WebhookChange) -> WebhookView:
+async def change_webhook(
+    context: Context, identifier: int, change: WebhookChange, *, trail: Trail | None = None
+) -> WebhookView:
     """Change a webhook. Raises `NotFound`, `Invalid`."""
     now = await _row(context, identifier)
     url = now["url"] if change.url is UNSET else change.url
@@ -171,13 +181,23 @@ async def change_webhook(context: Context, identifier: int, change: WebhookChang
             await connection.execute(SQL.change_secret, identifier, context.sealer.seal(secret))
         if change.active is True or change.url is not UNSET:
             await connection.execute(SQL.wake, identifier)
+        said = sorted(name for name, value in msgspec.structs.asdict(change).items() if value is not UNSET)
+        await record(
+            connection,
+            trail,
+            "webhook.change",
+            f"webhook {identifier}",
+            detail={"changed": said, "url": _origin(url)},
+        )
     return _webhook(row, secret)
 
 
-async def delete_webhook(context: Context, identifier: int) -> None:
+async def delete_webhook(context: Context, identifier: int, *, trail: Trail | None = None) -> None:
     """Delete a webhook, and, by and by, its log. Raises `NotFound`."""
-    if await context.pool.fetchval(SQL.delete, identifier) is None:
-        raise NotFound(f"webhook {identifier}")
+    async with context.pool.acquire() as connection, connection.transaction():
+        if await connection.fetchval(SQL.delete, identifier) is None:
+            raise NotFound(f"webhook {identifier}")
+        await record(connection, trail, "webhook.delete", f"webhook {identifier}")
 
 
 async def list_deliveries(
@@ -201,13 +221,27 @@ async def list_deliveries(
     return Page(items, encode_cursor(context.ids_secret, f"deliveries {identifier}", last))
 
 
-async def redeliver(context: Context, identifier: int, event: str) -> DeliveryView:
+async def redeliver(
+    context: Context, identifier: int, event: str, *, trail: Trail | None = None
+) -> DeliveryView:
     """Have an event sent to a webhook once more, or, where it waits to be tried again, now. Raises `NotFound`."""
     await _row(context, identifier)
     key = _parse_event_id(event)
-    row = key and await context.pool.fetchrow(SQL.request, key[0], identifier, key[1])
-    if not row:
-        raise NotFound(f"delivery {event[:60]} in the log of this webhook")
+    missing = NotFound(f"delivery {event[:60]} in the log of this webhook")
+    if key is None:
+        raise missing
+    async with context.pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(SQL.request, key[0], identifier, key[1])
+        if row is None:
+            raise missing
+        await record(
+            connection,
+            trail,
+            "webhook.redeliver",
+            f"webhook {identifier}",
+            show_id=key[0],
+            detail={"event": event},
+        )
     return _delivery(row)
 
 
@@ -233,6 +267,12 @@ def _decode(context: Context, kind: str, cursor: str | None, type_: Any) -> Any:
         return decode_cursor(context.ids_secret, kind, cursor, type_)
     except BadCursor:
         raise Invalid("cursor", "is not one that this list gave out") from None
+
+
+def _origin(url: str) -> str:
+    """Where an address leads, without what may be a secret in its path or query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}"
 
 
 def _values(types: Sequence[EventType]) -> list[str]:

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 SHARDED = load("sharded")
 SHOWS = load("shows")
 BOOKINGS = load("bookings")
+AUDIT = load("audit")
+REVOCATIONS = load("revocations")
 QUEUE = load("queue")
 
 SWEEP_AT_ONCE = 500  # a few batches: short locks, and room for buyers between them
@@ -52,11 +54,15 @@ class Swept(msgspec.Struct, frozen=True):
 
 
 class Sweeper:
-    """Sweeps overdue holds, goes on with cancelled shows, prunes FAILED bookings older than `keep_failed_days`."""
+    """Sweeps overdue holds, goes on with cancelled shows, prunes FAILED bookings older than `keep_failed_days`.
 
-    def __init__(self, context: Context, keep_failed_days: float) -> None:
+    And what of the audit trail is older than `keep_audit_days`.
+    """
+
+    def __init__(self, context: Context, keep_failed_days: float, keep_audit_days: float = 36_500) -> None:
         self._context = context
         self._keep_failed_days = keep_failed_days
+        self._keep_audit_days = keep_audit_days
 
     async def run_once(self) -> Swept:
         """One round. Does nothing while another process is at it."""
@@ -105,6 +111,8 @@ class Sweeper:
             telemetry.BOOKINGS_PRUNED.inc(count)
             return count
         async with self._context.pool.acquire() as connection, connection.transaction():
+            await connection.execute(REVOCATIONS.prune_revocations)
+            await connection.execute(AUDIT.prune_audit, self._keep_audit_days, PRUNE_AT_ONCE)
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
             queued = [row for row in pruned if self._must_be_remembered(row)]
             if queued:

@@ -17,9 +17,11 @@ from rowlock.http.caching import changing_lists
 from rowlock.http.identifiers import booking_uuid
 from rowlock.http.identity import Caller
 from rowlock.http.problems import invalid
+from rowlock.http.rates import limit_holds
 from rowlock.http.refusals import refusal
 from rowlock.http.shows import context_of
 from rowlock.http.tokens import unauthenticated
+from rowlock.http.trails import trail_of
 from rowlock.http.wire import SEATS_PER_BOOKING_MAX, to_utc
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.create_show import NewShow, create_show
@@ -71,7 +73,7 @@ async def make_show(request: ClassicRequest, name: str, start_time: datetime, to
         max_seats_per_booking=min(total_seats, SEATS_PER_BOOKING_MAX),
     )
     with changing_lists(request):
-        return await create_show(context_of(request), new)
+        return await create_show(context_of(request), new, trail=trail_of(request))
 
 
 async def all_shows(request: ClassicRequest) -> AsyncIterator[ShowView]:
@@ -126,8 +128,14 @@ async def try_to_book(request: ClassicRequest, wanted: BookRequest, field: str) 
     Raises whatever stands in the way but seats that others have: those make a FAILED booking.
     """
     context = context_of(request)
+    if not wanted.confirm:
+        await limit_holds(request)
     booked = await book(
-        context, wanted, by=actor_of(request.user), idempotency_key=idempotency_key_of(request)
+        context,
+        wanted,
+        by=actor_of(request.user),
+        idempotency_key=idempotency_key_of(request),
+        trail=trail_of(request),
     )
     match booked.outcome:
         case Outcome.SHOW_NOT_FOUND:

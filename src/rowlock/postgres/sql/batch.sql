@@ -69,8 +69,8 @@ WHERE s.show_id = $1
 -- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
 -- $1–$14: new bookings, made at $14. $15–$21: changed ones. $22, $23: bookings whose lapsed holds lost a seat.
 -- $24–$28: seats. $29–$36: inventory: changes of the counts, whether the sale closes, by how much the version rises
--- (not where attempts only failed), and how many events there are. $37: whether events are told.
--- $38–$42: the events, a row for each show that has any. Where events are off, these and what stands between the marks
+-- (not where attempts only failed), and how many events there are. $37: whether events are told. $38: who made
+-- the new bookings, and from where. $39–$43: the events, a row for each show that has any. Where events are off, these and what stands between the marks
 -- are left out: even a table that nothing is written to costs a batch some microseconds. Nobody has to come back to events
 -- that nobody listens to: they are done as they are written.
 -- Columns of numbers, ids and states come as the text of an array, and one that has nothing in it is empty: unnest fills
@@ -79,17 +79,17 @@ WHERE s.show_id = $1
 WITH made AS (
     INSERT INTO bookings (
         show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at, trail)
     SELECT show_id, id, user_id, customer_name, email, status, reason, seats::integer[], conflicts::integer[],
            seat_count, amount_cents, status = 'PENDING', request_hash, $14::timestamptz, expires_at,
            CASE WHEN status = 'CONFIRMED' THEN $14::timestamptz END,
-           CASE WHEN status <> 'PENDING' THEN $14::timestamptz END, expires_at
+           CASE WHEN status <> 'PENDING' THEN $14::timestamptz END, expires_at, trail
     FROM unnest(
         $1::text::bigint[], $2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::text::text[], $7::text[],
-        $8::text::text[], $9::text[], $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[]
+        $8::text::text[], $9::text[], $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[], $38::text[]
     ) AS new (
         show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents,
-        request_hash, expires_at)
+        request_hash, expires_at, trail)
     ON CONFLICT DO NOTHING
     RETURNING 1
 ), changed AS (
@@ -133,7 +133,7 @@ WITH made AS (
 ), told AS (
     INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
     SELECT show_id, seq, events, version, $14::timestamptz, body, NOT by_webhooks, NOT by_broker
-    FROM unnest($38::text::bigint[], $39::text::bigint[], $40::text::integer[], $41::text::bigint[], $42::bytea[])
+    FROM unnest($39::text::bigint[], $40::text::bigint[], $41::text::integer[], $42::text::bigint[], $43::bytea[])
         AS new (show_id, seq, events, version, body), listened
     RETURNING 1
 )/* end */
@@ -141,6 +141,22 @@ SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS ch
        (SELECT count(*) FROM overtaken) AS overtaken, (SELECT count(*) FROM seated) AS seated,
        (SELECT count(*) FROM counted) AS counted
        /* events */, (SELECT count(*) FROM told) AS told/* end */
+
+-- name: read_holds
+-- The holds that customers made of shows since some time, as they are under the locks of the shows' inventory rows.
+-- $1: show ids. $2: user ids. $3: since when.
+SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason, b.seats, b.conflicts, b.seat_count,
+       b.amount_cents, b.held, b.request_hash, b.created_at, b.expires_at, b.confirmed_at, b.settled_at, b.release_at
+FROM unnest($1::bigint[], $2::text[]) AS wanted (show_id, user_id)
+JOIN bookings b ON b.show_id = wanted.show_id AND b.user_id = wanted.user_id AND b.held AND b.created_at > $3
+
+-- name: audit
+-- What was done that is no new booking, and at whose wish: only where there is any of it.
+-- $1: show ids. $2–$5: user, role, address, request id. $6–$9: action, target, outcome, detail. $10: when.
+INSERT INTO audit (show_id, at, user_id, role, address, request_id, action, target, outcome, detail)
+SELECT show_id, $10, user_id, role, address, request_id, action, target, outcome, detail
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+    AS done (show_id, user_id, role, address, request_id, action, target, outcome, detail)
 
 -- name: end_backend
 -- End the backend of a transaction whose answer was lost, if it still runs that very transaction.

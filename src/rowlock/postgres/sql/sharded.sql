@@ -53,21 +53,38 @@ SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason,
 FROM bookings b
 WHERE b.show_id = $1::bigint AND b.id = ANY ($2::uuid[])
 
+-- name: read_holds
+-- The holds that customers made of a show since some time. $1: show id. $2: user ids. $3: since when.
+SELECT b.show_id, b.id, b.user_id, b.customer_name, b.email, b.status, b.reason, b.seats, b.conflicts, b.seat_count,
+       b.amount_cents, b.held, b.request_hash, b.created_at, b.expires_at, b.confirmed_at, b.settled_at, b.release_at
+FROM bookings b
+WHERE b.show_id = $1::bigint AND b.user_id = ANY ($2::text[]) AND b.held AND b.created_at > $3::timestamptz
+
+-- name: audit
+-- What was done that is no new booking. $1: show id; then the columns, as in batch.sql. Ids are made here: each shard would
+-- be asked for its own.
+INSERT INTO audit (show_id, id, at, user_id, role, address, request_id, action, target, outcome, detail)
+SELECT i.show_id, gen_random_uuid(), $10::timestamptz, done.user_id, done.role, done.address, done.request_id, done.action,
+       done.target, done.outcome, done.detail
+FROM inventory i, unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+    AS done (user_id, role, address, request_id, action, target, outcome, detail)
+WHERE i.show_id = $1::bigint
+
 -- name: make_bookings
--- New bookings, made at $14. $1: show id; then the columns, as in batch.sql. One row for each that was made.
+-- New bookings, made at $14. $1: show id; then the columns, as in batch.sql; $15: who asked for them. One row for each that was made.
 INSERT INTO bookings (
     show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-    request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+    request_hash, created_at, expires_at, confirmed_at, settled_at, release_at, trail)
 SELECT i.show_id, new.id, new.user_id, new.customer_name, new.email, new.status, new.reason, new.seats::integer[],
        new.conflicts::integer[], new.seat_count, new.amount_cents, new.status = 'PENDING', new.request_hash,
        $14::timestamptz, new.expires_at, CASE WHEN new.status = 'CONFIRMED' THEN $14::timestamptz END,
-       CASE WHEN new.status <> 'PENDING' THEN $14::timestamptz END, new.expires_at
+       CASE WHEN new.status <> 'PENDING' THEN $14::timestamptz END, new.expires_at, new.trail
 FROM inventory i, unnest(
     $2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::text::text[], $7::text[], $8::text::text[], $9::text[],
-    $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[]
+    $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[], $15::text[]
 ) AS new (
     id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, request_hash,
-    expires_at)
+    expires_at, trail)
 WHERE i.show_id = $1::bigint
 ON CONFLICT DO NOTHING
 RETURNING 1

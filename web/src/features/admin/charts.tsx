@@ -18,6 +18,7 @@ export const REASONS: Record<ReasonCount["reason"], string> = {
   show_cancelled: "The show was cancelled",
   not_on_sale: "Asked for before the sale began",
   forbidden: "To be confirmed by the box office only",
+  too_many_holds: "More holds than a customer may have",
   too_many_seats: "More seats than a booking may have",
   dropped: "Given up by the box office",
 };
@@ -35,6 +36,7 @@ const REFUSED: readonly ReasonCount["reason"][] = [
   "not_on_sale",
   "forbidden",
   "too_many_seats",
+  "too_many_holds",
   "dropped",
 ];
 

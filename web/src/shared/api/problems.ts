@@ -66,6 +66,10 @@ const WORDS: Record<ApiError["code"], Said> = {
   show_cancelled: { title: "This has been cancelled", hint: "No seats are sold for it any more." },
   not_on_sale: { title: "Not on sale yet", hint: "Come back when the sale begins." },
   dropped: { title: "This request was given up", hint: "Nothing was booked. Choose your seats again." },
+  too_many_holds: {
+    title: "You hold as much as one person may",
+    hint: "Book or release what you hold, or choose other seats.",
+  },
   too_many_seats: { title: "That's more seats than one booking may have", hint: "Choose fewer." },
   idempotency_key_reused: { title: "That didn't work out", hint: "Choose your seats again." },
   invalid_request: { title: "Something in there isn't right", hint: "Look over what you entered." },

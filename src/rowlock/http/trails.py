@@ -1,0 +1,27 @@
+"""The trail of a request: who asks, and from where, for the audit trail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from rowlock.domain.trails import Trail
+from rowlock.http.identity import Caller
+from rowlock.http.observing import request_id_of
+
+DEMO = "demo"  # a caller without credentials, who may do all
+
+
+def trail_of(request: Request[Caller, Any, Any]) -> Trail | None:
+    """Who asks, in which role, from which address, in which request; None where nobody is signed in."""
+    client = request.scope.get("client")
+    return trail_by(request.user, client[0] if client else None, request_id_of(request.scope))
+
+
+def trail_by(caller: Caller, address: str | None, request_id: str) -> Trail | None:
+    """The trail of a caller."""
+    if caller.user_id is None:
+        return None
+    role = DEMO if caller.source == "demo" else next(iter(caller.roles)).value
+    return Trail(caller.user_id, role, address, request_id)
