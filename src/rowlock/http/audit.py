@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from litestar import Request, Router, get
 from litestar.datastructures import CacheControlHeader
@@ -12,10 +13,11 @@ from rowlock.domain.ids import SHOW_ID_MAX
 from rowlock.http.documentation import problems
 from rowlock.http.identifiers import booking_uuid
 from rowlock.http.identity import Caller, require_admin
-from rowlock.http.problems import Code
+from rowlock.http.problems import Code, invalid
 from rowlock.http.reading import check_query
 from rowlock.http.shows import Cursor, Limit, context_of
 from rowlock.http.wire import check_user_id
+from rowlock.operations.errors import NotFound
 from rowlock.operations.find_audit import AuditView, list_audit
 from rowlock.operations.views import Page
 
@@ -51,10 +53,17 @@ async def list_(
         context_of(request),
         user_id=user_id,
         show_id=show_id,
-        booking_id=None if booking_id is None else booking_uuid(booking_id),
+        booking_id=None if booking_id is None else _booking(booking_id),
         limit=limit,
         cursor=cursor,
     )
+
+
+def _booking(text: str) -> UUID:
+    try:
+        return booking_uuid(text)
+    except NotFound:
+        raise invalid("booking_id", "must be a booking's id") from None
 
 
 def audit_router() -> Router:

@@ -472,6 +472,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was done
+         * @description The audit trail, newest first: each booking and attempt, and each change by hand to a booking, seats, a show or a webhook, with who did it, in which role, from which address and in which request. For admins.
+         */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/classic/1/admin/shows": {
         parameters: {
             query?: never;
@@ -756,7 +776,7 @@ export interface paths {
         post: operations["sign_in"];
         /**
          * Sign out
-         * @description Clears the cookie. Signing out twice is no error.
+         * @description Clears the cookie, and revokes its token: other processes refuse it within seconds. With `everywhere`, every token and session of the user is revoked, on all of its devices. Signing out twice is no error.
          */
         delete: operations["sign_out"];
         options?: never;
@@ -868,6 +888,72 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AuditEntry
+         * @description One thing that was done. `user_id` and `role` are null where a booking was made before there was a trail.
+         */
+        AuditEntry: {
+            /**
+             * Format: uuid
+             * @description The entry's id.
+             * @example 00000000-0000-822a-b0d1-30b647e59d50
+             */
+            id: string;
+            /**
+             * @description When it was done.
+             * @example 2029-12-01T09:00:00.123456Z
+             */
+            at: string;
+            /**
+             * @description What was done.
+             * @example booking.cancel
+             */
+            action: string;
+            /**
+             * @description To what: a booking's id, or `show 7`, `webhook 2`, `user ada`.
+             * @example show 7
+             */
+            target: string;
+            /**
+             * @description The show it was done to; null where to none.
+             * @example 7
+             */
+            show_id: number | null;
+            /**
+             * @description Who did it; null where a booking was made before there was a trail.
+             * @example ops
+             */
+            user_id: string | null;
+            /**
+             * @description In which role: `customer`, `service`, `admin`, `demo` or `operator`.
+             * @example admin
+             */
+            role: string | null;
+            /**
+             * @description From which address, or, at the command line, which machine.
+             * @example 203.0.113.9
+             */
+            address: string | null;
+            /**
+             * @description In which request: its `X-Request-Id`.
+             * @example 4d2c9be1f0a3
+             */
+            request_id: string | null;
+            /**
+             * @description What it came to, where that is not plain.
+             * @example cancelled
+             */
+            outcome: string | null;
+            /**
+             * @description What else is to be said of it.
+             * @example {
+             *       "seats": [
+             *         "A-1"
+             *       ]
+             *     }
+             */
+            detail: Record<string, never> | null;
+        };
         /**
          * SeatMap
          * @description All seats of a show as letters in layout order: (A)vailable, (R)eserved, (B)ooked, X for blocked.
@@ -1853,7 +1939,7 @@ export interface components {
          * @description What went wrong, by a name that programs can rely on.
          * @enum {unknown}
          */
-        Code: "body_too_large" | "busy" | "dropped" | "forbidden" | "hold_expired" | "idempotency_key_reused" | "internal_error" | "invalid_request" | "method_not_allowed" | "not_enough_seats" | "not_found" | "not_on_sale" | "rate_limited" | "seats_taken" | "show_cancelled" | "too_many_seats" | "unauthenticated" | "unsupported_media_type" | "wrong_state";
+        Code: "body_too_large" | "busy" | "dropped" | "forbidden" | "hold_expired" | "idempotency_key_reused" | "internal_error" | "invalid_request" | "method_not_allowed" | "not_enough_seats" | "not_found" | "not_on_sale" | "rate_limited" | "seats_taken" | "show_cancelled" | "too_many_holds" | "too_many_seats" | "unauthenticated" | "unsupported_media_type" | "wrong_state";
         /**
          * ConfirmBy
          * @description Who may confirm bookings: their owners too, or only a service, as when a payment must come first.
@@ -2081,6 +2167,16 @@ export interface components {
              * @example 2029-11-01T12:00:00Z
              */
             created_at?: string | null;
+        };
+        /** AuditList */
+        AuditList: {
+            /** @description This page. */
+            items: components["schemas"]["AuditEntry"][];
+            /**
+             * @description Pass it as `cursor` for the rest; null at the end.
+             * @example kq3v0cVb2JpZ2lu
+             */
+            next_cursor: string | null;
         };
         /** BookingList */
         BookingList: {
@@ -2360,7 +2456,7 @@ export interface components {
          * @description Why a booking FAILED or was CANCELLED.
          * @enum {unknown}
          */
-        Reason: "cancelled_by_admin" | "cancelled_by_customer" | "dropped" | "forbidden" | "hold_expired" | "not_enough_seats" | "not_on_sale" | "released" | "seats_taken" | "show_cancelled" | "too_many_seats";
+        Reason: "cancelled_by_admin" | "cancelled_by_customer" | "dropped" | "forbidden" | "hold_expired" | "not_enough_seats" | "not_on_sale" | "released" | "seats_taken" | "show_cancelled" | "too_many_holds" | "too_many_seats";
         /** ReasonCount */
         ReasonCount: {
             /** @description Why they ended. */
@@ -4721,7 +4817,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
+            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled; `too_many_holds`: too many holds */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4732,7 +4828,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
+                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled" | "too_many_holds";
                     };
                 };
             };
@@ -5062,7 +5158,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled */
+            /** @description `dropped`: the request was given up; `not_enough_seats`: not enough seats; `not_on_sale`: not on sale; `seats_taken`: seats taken; `show_cancelled`: the show is cancelled; `too_many_holds`: too many holds */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5073,7 +5169,7 @@ export interface operations {
                         /** @constant */
                         status?: 409;
                         /** @enum {unknown} */
-                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled";
+                        code?: "dropped" | "not_enough_seats" | "not_on_sale" | "seats_taken" | "show_cancelled" | "too_many_holds";
                     };
                 };
             };
@@ -6733,6 +6829,115 @@ export interface operations {
                         status?: 404;
                         /** @enum {unknown} */
                         code?: "not_found";
+                    };
+                };
+            };
+            /** @description `internal_error`: something went wrong here */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 500;
+                        /** @enum {unknown} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `busy`: busy */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 503;
+                        /** @enum {unknown} */
+                        code?: "busy";
+                    };
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description What this user did, and bookings made for it. */
+                user_id?: string | null;
+                /** @description Only what was done to this show. */
+                show_id?: number | null;
+                /** @description Only what was done to this booking. */
+                booking_id?: string | null;
+                /** @description At most so many, 1 to 200. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthenticated`: nobody is signed in */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 401;
+                        /** @enum {unknown} */
+                        code?: "unauthenticated";
+                    };
+                };
+            };
+            /** @description `forbidden`: not allowed */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 403;
+                        /** @enum {unknown} */
+                        code?: "forbidden";
                     };
                 };
             };
@@ -8601,7 +8806,10 @@ export interface operations {
     };
     sign_out: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Revoke all tokens and sessions of whoever is signed in. */
+                everywhere?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8615,8 +8823,21 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
+                content?: never;
+            };
+            /** @description `invalid_request`: the request is not valid */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
                 content: {
-                    "application/json": null;
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @constant */
+                        status?: 400;
+                        /** @enum {unknown} */
+                        code?: "invalid_request";
+                    };
                 };
             };
             /** @description `unauthenticated`: nobody is signed in */
