@@ -1,0 +1,149 @@
+"""Worlds to be sold: shows made by COPY in some seconds, and the requests that buyers will send, made beforehand.
+
+spread   400 shows of 5,000 seats, any pair of any show; three in a hundred want a pair that was sold before
+hot      shows of 20,000 seats, one after another: the next is begun when all pairs of the last were asked for
+sold     a show of 20,000 seats that is sold out: each request is refused
+counts   the same hall by `seat_count`: the best seats that are left
+holds    spread, held first and confirmed then
+
+A request is a line: the path, a tab, the body. Pairs are neighbours (1 and 2, 3 and 4, …), so that no two requests want
+one seat of each other's pair: either both seats are free or both are sold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from rowlock.domain.layout_compile import compile_layout
+from rowlock.domain.layout_spec import NumberedSpec, encode_spec
+from rowlock.operations.bulk import BulkShow, new_show_ids, write_shows
+from rowlock.operations.views import ShowKind
+from rowlock.postgres.jobs import connect_job, job_transaction
+from rowlock.postgres.pool import Database
+
+REPEATS = 0.03  # of the requests want seats that are gone
+SHOWS_AT_ONCE = 100  # of a transaction
+
+
+class World(StrEnum):
+    """What is sold, and how."""
+
+    SPREAD = "spread"
+    HOT = "hot"
+    SOLD = "sold"
+    COUNTS = "counts"
+    HOLDS = "holds"
+
+
+class Size(msgspec.Struct, frozen=True):
+    """So many shows of so many seats."""
+
+    shows: int
+    seats: int
+
+    @property
+    def pairs(self) -> int:
+        """How many bookings of two seats there can be."""
+        return self.shows * (self.seats // 2)
+
+
+SPREAD = Size(400, 5_000)
+HALL_SEATS = 20_000
+
+
+def size_for(world: World, requests: int) -> Size:
+    """How large a world is for so many requests."""
+    if world in {World.SPREAD, World.HOLDS}:
+        return SPREAD
+    if world is World.SOLD:
+        return Size(1, HALL_SEATS)
+    return Size(requests // (HALL_SEATS // 2) + 1, HALL_SEATS)
+
+
+def make_shows(dsn: str, size: Size, name: str = "Benchmark") -> list[int]:
+    """New shows; returns their ids. What was written before is on disk, so that no checkpoint is due meanwhile."""
+    return asyncio.run(_make_shows(dsn, size, name))
+
+
+async def _make_shows(dsn: str, size: Size, name: str) -> list[int]:
+    layout = compile_layout(NumberedSpec(size.seats), ())
+    now = datetime.now(UTC)
+    async with connect_job(Database(dsn)) as connection:
+        await connection.execute("CHECKPOINT")
+        ids = await new_show_ids(connection, size.shows)
+        for first in range(0, len(ids), SHOWS_AT_ONCE):
+            shows = [
+                BulkShow(
+                    id=show_id,
+                    kind=ShowKind.SHOW,
+                    name=f"{name} {show_id}",
+                    start_time=now + timedelta(days=30),
+                    created_at=now,
+                    currency="EUR",
+                    categories=msgspec.json.encode(layout.categories).decode(),
+                    layout=encode_spec(NumberedSpec(size.seats)),
+                    total_seats=size.seats,
+                    max_seats=10,
+                )
+                for show_id in ids[first : first + SHOWS_AT_ONCE]
+            ]
+            async with job_transaction(connection):
+                await write_shows(connection, shows, ())
+        await connection.execute("VACUUM (ANALYZE) seats, inventory, shows")
+    return ids
+
+
+def write_requests(
+    path: Path, world: World, shows: Sequence[int], size: Size, count: int, *, first: int = 0, seed: int = 1
+) -> None:
+    """Write `count` requests to a file, from the `first` pair of a world's order on."""
+    with path.open("w") as lines:
+        lines.writelines(itertools.islice(_lines(world, shows, size, seed), first, first + count))
+
+
+def _lines(world: World, shows: Sequence[int], size: Size, seed: int) -> Iterator[str]:
+    chance = random.Random(seed)
+    if world is World.COUNTS:
+        number = 0
+        for show_id in shows:
+            for _ in range(size.seats // 2):
+                number += 1
+                yield f'/api/bookings\t{{"show_id":{show_id},"seat_count":2,"user_id":"buyer-{number}"}}\n'
+        return
+    hold = ',"confirm":false' if world is World.HOLDS else ""
+    for n, (show_id, pair) in enumerate(_pairs(world, shows, size, chance)):
+        yield (
+            f'/api/bookings\t{{"show_id":{show_id},"seats":["{2 * pair + 1}","{2 * pair + 2}"],'
+            f'"user_id":"buyer-{n}"{hold}}}\n'
+        )
+
+
+def _pairs(
+    world: World, shows: Sequence[int], size: Size, chance: random.Random
+) -> Iterator[tuple[int, int]]:
+    """Shows and numbers of pairs, in the order in which they are asked for."""
+    if world in {World.SPREAD, World.HOLDS}:
+        every = list(range(size.pairs))
+        chance.shuffle(every)
+        for number in _with_repeats(every, chance):
+            yield shows[number % size.shows], number // size.shows
+        return
+    for show_id in shows:
+        of_show = list(range(size.seats // 2))
+        chance.shuffle(of_show)
+        yield from ((show_id, pair) for pair in _with_repeats(of_show, chance))
+
+
+def _with_repeats(pairs: Sequence[int], chance: random.Random) -> Iterator[int]:
+    for n, pair in enumerate(pairs):
+        yield pair
+        if chance.random() < REPEATS:
+            yield pairs[chance.randrange(n + 1)]
