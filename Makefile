@@ -17,7 +17,7 @@ PAGE_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.*' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run page test check bench-live format schema lock clean test-web check-web format-web FORCE
+.PHONY: help run page test check bench bench-live format schema lock clean test-web check-web format-web FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: .venv/.dev ## check format, lint, types and import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 	@$(MAKE) --no-print-directory check-web
+
+bench: .venv/.dev ## measure bookings beside PostgreSQL alone and Express, in some fifteen minutes (docs/benchmarks.md)
+	$(PY) -m benchmarks.compare
 
 bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
 	$(PY) -m benchmarks.live_maps

@@ -7,73 +7,18 @@ latencies, CPU, commands in a batch and WAL, on a database of its own.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import rush, servers, worlds
+from benchmarks import servers
 from benchmarks.rush import Rush
-from benchmarks.servers import Postgres, Server
+from benchmarks.selling import CONNECTIONS, rowlock, window
 from benchmarks.worlds import World
-from rowlock.http import tokens
-
-CONNECTIONS = 64
-WARM_SECONDS = 2.0
-REQUESTS_PER_SECOND_MAX = 30_000  # more than any variant can answer: that many are made for each second
 
 _console = Console(width=None if sys.stdout.isatty() else 150)
-
-
-@contextmanager
-def rowlock(where: Path, database: Postgres, workers: int, **settings: str) -> Iterator[tuple[Server, str]]:
-    """Rowlock with everything on, signing in included, and the Authorization header of a service."""
-    secret = secrets.token_hex(32)
-    token = tokens.mint(secret, user_id="bench", role="service", hours=1)
-    with servers.rowlock(
-        where,
-        database,
-        workers=workers,
-        ROWLOCK_AUTH="token",
-        ROWLOCK_SECRET_KEY=secret,
-        ROWLOCK_LOG_LEVEL="warning",
-        **settings,
-    ) as server:
-        yield server, f"Bearer {token}"
-
-
-def window(
-    where: Path,
-    server: Server,
-    authorization: str,
-    database: Postgres,
-    world: World,
-    *,
-    seconds: float,
-    connections: int = CONNECTIONS,
-    keys: bool = False,
-) -> Rush:
-    """Sell a new world for so long, after a warm-up on the same."""
-    wanted = int((seconds + WARM_SECONDS) * REQUESTS_PER_SECOND_MAX)
-    size = worlds.size_for(world, wanted)
-    shows = worlds.make_shows(database.dsn, size)
-    file = where / f"requests-{secrets.token_hex(4)}"
-    try:
-        worlds.write_requests(file, world, shows, size, wanted)
-        wishes: dict[str, Any] = {"connections": connections, "authorization": authorization, "keys": keys}
-        confirm = world is World.HOLDS
-        _, used = rush.rush(server, database, shows, file, seconds=WARM_SECONDS, confirm=confirm, **wishes)
-        found, _ = rush.rush(
-            server, database, shows, file, seconds=seconds, skip=used, confirm=confirm, **wishes
-        )
-    finally:
-        file.unlink(missing_ok=True)
-    return found
 
 
 def quick(wished: argparse.Namespace) -> None:

@@ -32,6 +32,11 @@ from rowlock.postgres.pool import Database
 REPEATS = 0.03  # of the requests want seats that are gone
 SHOWS_AT_ONCE = 100  # of a transaction
 
+_BOOK = '/api/bookings\t{{"show_id":{show},"seats":["{a}","{b}"],"user_id":"buyer-{n}"}}\n'
+_HOLD = '/api/bookings\t{{"show_id":{show},"seats":["{a}","{b}"],"user_id":"buyer-{n}","confirm":false}}\n'
+_COUNT = '/api/bookings\t{{"show_id":{show},"seat_count":2,"user_id":"buyer-{n}"}}\n'
+EXPRESS = '/shows/{show}/book\t{{"seat_nos":["{a}","{b}"],"user_id":"buyer-{n}","immediate_confirm":true}}\n'
+
 
 class World(StrEnum):
     """What is sold, and how."""
@@ -102,28 +107,33 @@ async def _make_shows(dsn: str, size: Size, name: str) -> list[int]:
 
 
 def write_requests(
-    path: Path, world: World, shows: Sequence[int], size: Size, count: int, *, first: int = 0, seed: int = 1
+    path: Path,
+    world: World,
+    shows: Sequence[int],
+    size: Size,
+    count: int,
+    *,
+    first: int = 0,
+    form: str | None = None,
 ) -> None:
     """Write `count` requests to a file, from the `first` pair of a world's order on."""
     with path.open("w") as lines:
-        lines.writelines(itertools.islice(_lines(world, shows, size, seed), first, first + count))
+        lines.writelines(itertools.islice(_lines(world, shows, size, form), first, first + count))
 
 
-def _lines(world: World, shows: Sequence[int], size: Size, seed: int) -> Iterator[str]:
-    chance = random.Random(seed)
+def _lines(world: World, shows: Sequence[int], size: Size, form: str | None) -> Iterator[str]:
+    chance = random.Random(1)
+    if form is None:
+        form = _HOLD if world is World.HOLDS else _BOOK
     if world is World.COUNTS:
         number = 0
         for show_id in shows:
             for _ in range(size.seats // 2):
                 number += 1
-                yield f'/api/bookings\t{{"show_id":{show_id},"seat_count":2,"user_id":"buyer-{number}"}}\n'
+                yield _COUNT.format(show=show_id, n=number)
         return
-    hold = ',"confirm":false' if world is World.HOLDS else ""
     for n, (show_id, pair) in enumerate(_pairs(world, shows, size, chance)):
-        yield (
-            f'/api/bookings\t{{"show_id":{show_id},"seats":["{2 * pair + 1}","{2 * pair + 2}"],'
-            f'"user_id":"buyer-{n}"{hold}}}\n'
-        )
+        yield form.format(show=show_id, a=2 * pair + 1, b=2 * pair + 2, n=n)
 
 
 def _pairs(
