@@ -12,12 +12,12 @@ import time
 
 from rich.console import Console
 
-from benchmarks import must, servers, wrk
+from benchmarks import big, must, overdue, servers, wrk
 from benchmarks.machine import RESULTS, markdown, table, write
 from benchmarks.must import Bench
 from benchmarks.peers import Peers
 
-PARTS = {"spread": must.spread, "hot": must.hot, "lone": must.lone}
+PARTS = {"spread": must.spread, "hot": must.hot, "lone": must.lone, "sweep": overdue.sweep, "big": big.big}
 SETTINGS = """
     SELECT name, setting FROM pg_settings WHERE source IN ('command line', 'configuration file', 'database', 'user')
     OR name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'wal_level') ORDER BY name

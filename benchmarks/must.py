@@ -3,14 +3,14 @@
 spread  bookings all over 400 shows, against pgbench and Express; latency; memory
 hot     one sold-out show after another, against pgbench
 lone    one client, one booking at a time, against pgbench
-sweep   while 10,000 overdue holds are swept, against a quiet time
-big     with 10 million bookings in the database, against a database with none
+
+What overdue holds and a full database cost is measured in overdue.py and big.py.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Bench(msgspec.Struct):
     peers: Peers
     rounds: int
     seconds: int
+    workers: int = 2  # with which Rowlock sold most, once that is known
     figures: list[Figure] = msgspec.field(default_factory=list)
     notes: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -108,20 +109,21 @@ def spread(bench: Bench) -> None:
     rushes = {name: [rush for rush, _ in found[name]] for name in ("rowlock 1", "rowlock 2")}
     memory = tuple(mib for name in rushes for _, mib in found[name])
     express, own = found["express"], rushes[_best_workers(rushes)]
-    sold = _rates(own)
+    sold = rates(own)
+    bench.workers = int(_best_workers(rushes).split()[1])
     bench.notes["spread"] = {**found, **rushes}
     bench.figures += [
         ratio(
             "spread: Rowlock ÷ pgbench, transaction",
             sold,
-            _rates(found[TRANSACTION]),
+            rates(found[TRANSACTION]),
             at_least=1.2,
             aim=2.2,
         ),
         ratio(
-            "spread: Rowlock ÷ pgbench, one statement", sold, _rates(found[STATEMENT]), at_least=0.8, aim=1.4
+            "spread: Rowlock ÷ pgbench, one statement", sold, rates(found[STATEMENT]), at_least=0.8, aim=1.4
         ),
-        ratio("spread: Rowlock ÷ Express", sold, _rates(express), at_least=8, aim=14),
+        ratio("spread: Rowlock ÷ Express", sold, rates(express), at_least=8, aim=14),
         ratio(
             "spread: p99, Rowlock ÷ Express",
             [rush.p99_ms for rush in own],
@@ -130,11 +132,11 @@ def spread(bench: Bench) -> None:
             aim=0.1,
         ),
         Figure("spread: memory of a process", max(memory), "MiB", 200, at_most=True, each=memory, aim=120),
-        _told("spread: Rowlock, 1 worker", _rates(rushes["rowlock 1"])),
-        _told("spread: Rowlock, 2 workers", _rates(rushes["rowlock 2"])),
-        _told(f"spread: pgbench, transaction, {transaction} clients", _rates(found[TRANSACTION])),
-        _told(f"spread: pgbench, one statement, {statement} clients", _rates(found[STATEMENT])),
-        _told(f"spread: Express, pool of {pool}", _rates(express)),
+        told("spread: Rowlock, 1 worker", rates(rushes["rowlock 1"])),
+        told("spread: Rowlock, 2 workers", rates(rushes["rowlock 2"])),
+        told(f"spread: pgbench, transaction, {transaction} clients", rates(found[TRANSACTION])),
+        told(f"spread: pgbench, one statement, {statement} clients", rates(found[STATEMENT])),
+        told(f"spread: Express, pool of {pool}", rates(express)),
     ]
 
 
@@ -150,12 +152,12 @@ def hot(bench: Bench) -> None:
     found = in_turns(variants, bench.rounds)
     rushes = {name: [rush for rush, _ in found[name]] for name in ("rowlock 1", "rowlock 2")}
     bench.notes["hot"] = {**found, **rushes}
-    sold = _rates(rushes[_best_workers(rushes)])
+    sold = rates(rushes[_best_workers(rushes)])
     bench.figures += [
-        ratio("hot: Rowlock ÷ pgbench, transaction", sold, _rates(found[TRANSACTION]), at_least=1.5, aim=2.5),
-        _told("hot: Rowlock, 1 worker", _rates(rushes["rowlock 1"])),
-        _told("hot: Rowlock, 2 workers", _rates(rushes["rowlock 2"])),
-        _told(f"hot: pgbench, transaction, {clients} clients", _rates(found[TRANSACTION])),
+        ratio("hot: Rowlock ÷ pgbench, transaction", sold, rates(found[TRANSACTION]), at_least=1.5, aim=2.5),
+        told("hot: Rowlock, 1 worker", rates(rushes["rowlock 1"])),
+        told("hot: Rowlock, 2 workers", rates(rushes["rowlock 2"])),
+        told(f"hot: pgbench, transaction, {clients} clients", rates(found[TRANSACTION])),
     ]
 
 
@@ -182,18 +184,20 @@ def lone(bench: Bench) -> None:
             at_most=4,
             aim=2.5,
         ),
-        _told("one client: p50, Rowlock", found["rowlock"], "ms"),
-        _told("one client: p50, pgbench, transaction", found[TRANSACTION], "ms"),
+        told("one client: p50, Rowlock", found["rowlock"], "ms"),
+        told("one client: p50, pgbench, transaction", found[TRANSACTION], "ms"),
     ]
 
 
-def _rates(found: list[Any]) -> list[float]:
+def rates(found: Sequence[Any]) -> list[float]:
+    """Bookings a second of each window."""
     return [each.bookings_per_second for each in found]
 
 
 def _best_workers(rushes: dict[str, list[Rush]]) -> str:
-    return best({name: statistics.median(_rates(each)) for name, each in rushes.items()})
+    return best({name: statistics.median(rates(each)) for name, each in rushes.items()})
 
 
-def _told(name: str, each: list[float], unit: str = "/s") -> Figure:
+def told(name: str, each: Sequence[float], unit: str = "/s") -> Figure:
+    """What was seen, and need not be anything."""
     return Figure(name, statistics.median(each), unit, each=tuple(each))
