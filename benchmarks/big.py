@@ -42,7 +42,7 @@ _BOOKINGS = """
            CASE status WHEN 'FAILED' THEN NULL ELSE at END, at
     FROM generate_series($1::bigint, $2::bigint) AS show_id, generate_series(0, $3::integer - 1) AS n,
          LATERAL (SELECT CASE WHEN n < $4::integer / 2 THEN 'CONFIRMED' WHEN n % 10 = 0 THEN 'CANCELLED' ELSE 'FAILED' END AS status,
-                         n % $4::integer / 2 AS pair,
+                         n % ($4::integer / 2) AS pair,
                          now() - interval '20 days' + n * interval '10 minutes' + show_id * interval '1 second' AS at) AS made
 """
 _SEATS = """
