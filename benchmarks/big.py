@@ -68,7 +68,7 @@ _SHOWS = """
 
 def big(bench: Bench) -> None:
     """Sell new shows in a full database and in an empty one."""
-    full, empty = (_database(bench, name) for name in ("full", "empty"))
+    full, empty = (new_database(bench, name) for name in ("full", "empty"))
     began = time.monotonic()
     asyncio.run(fill(full.dsn, BOOKINGS))
     bench.notes["filled in seconds"] = time.monotonic() - began
@@ -86,7 +86,8 @@ def big(bench: Bench) -> None:
     ]
 
 
-def _database(bench: Bench, name: str) -> Postgres:
+def new_database(bench: Bench, name: str) -> Postgres:
+    """Another database of the same PostgreSQL, migrated."""
     dsn = urlsplit(bench.database.dsn)._replace(path=f"/{name}").geturl()
 
     async def make() -> None:

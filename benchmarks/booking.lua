@@ -1,6 +1,6 @@
--- Bookings from a file: a line is a path, a tab and a body.
+-- Bookings from a file: a line is a path, a tab and a body; without a body it is a look, by GET.
 -- Arguments: the file; how many lines to leave out; the Authorization header; "keys" for an Idempotency-Key each, or "-";
--- "confirm" to confirm each hold as soon as it is answered, or "-".
+-- "confirm" to confirm each hold as soon as it is answered, "read" where there are looks among them, or "-".
 local lines, following, at, last = {}, {}, 0, 0
 confirmed, used_up = 0, 0
 local head, key, first
@@ -27,8 +27,11 @@ function init(args)
     if n > skip then lines[#lines + 1] = line end
   end
   last = #lines
-  local confirms = args[5] == "confirm"
-  if confirms then
+  if args[5] == "read" then
+    function response(status, headers, body)
+      if status == 201 then confirmed = confirmed + 1 end
+    end
+  elseif args[5] == "confirm" then
     function response(status, headers, body)
       if status == 201 then
         following[#following + 1] = text("/api/bookings/" .. body:match('"id":"([^"]+)"') .. "/confirm", "", nil)
@@ -53,6 +56,7 @@ function request()
   end
   local line = lines[at]
   local tab = line:find("\t", 1, true)
+  if tab == #line then return "GET " .. line:sub(1, tab - 1) .. head .. "\r\n\r\n" end
   return text(line:sub(1, tab - 1), line:sub(tab + 1), first + at)
 end
 

@@ -25,7 +25,7 @@ _SCRIPT = Path(__file__).with_name("booking.lua")
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """What wrk has counted. `settled`: 200s to Confirms, where there are any."""
+    """What wrk has counted. `settled`: bookings, where there are other answers, too."""
 
     requests: int
     seconds: float
@@ -95,16 +95,16 @@ def load(
     skip: int = 0,
     authorization: str = "-",
     keys: bool = False,
-    confirm: bool = False,
+    mode: str = "-",
 ) -> Answers:
-    """Send requests from a file for so long. None may be lost."""
+    """Send requests from a file for so long; `mode` is that of booking.lua. None may be lost."""
     command = [wrk.find(), "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(_SCRIPT)]
     arguments = [
         str(requests),
         str(skip),
         authorization,
         "keys" if keys else "-",
-        "confirm" if confirm else "-",
+        mode,
     ]
     done = subprocess.run(
         [*command, f"http://{HOST}:{server.port}", "--", *arguments],
@@ -129,18 +129,16 @@ def rush(
     seconds: float,
     connections: int,
     skip: int = 0,
-    confirm: bool = False,
+    mode: str = "-",
     **wishes: Any,
 ) -> tuple[Rush, int]:
     """A rush, and how many lines of the file it has used at most."""
     before, batches = count(database.dsn, shows), _batches(server)
     cpu = _cpu(server, database)
-    answers = load(
-        server, requests, seconds=seconds, connections=connections, skip=skip, confirm=confirm, **wishes
-    )
+    answers = load(server, requests, seconds=seconds, connections=connections, skip=skip, mode=mode, **wishes)
     cpu = [after - at_first for after, at_first in zip(_cpu(server, database), cpu, strict=True)]
     after, batches_after = count(database.dsn, shows), _batches(server)
-    told = answers.settled if confirm else answers.requests - answers.failed
+    told = answers.requests - answers.failed if mode == "-" else answers.settled
     found = after.confirmed - before.confirmed
     if not told <= found <= told + connections:
         raise RuntimeError(f"{told} bookings were answered with CONFIRMED, and {found} are in the database")
