@@ -60,8 +60,11 @@ def create_http(
     booking_limit = _limit(bookings_per_minute, _by_caller)
 
     async def open_door(app: Litestar) -> None:
+        context = app.state.get("context")
+        if context is None:
+            return  # an application without operations has nothing to book
         app.state.door = Door(
-            app.state.context, authenticator, app.state.counts, bookings_per_minute=bookings_per_minute
+            context, authenticator, app.state.counts, bookings_per_minute=bookings_per_minute
         )
 
     app = Litestar(

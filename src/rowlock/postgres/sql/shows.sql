@@ -33,7 +33,8 @@ WHERE s.id = $1
 -- name: list_shows
 -- Shows, soonest first. $1: kind. $2: part of a name, venue, origin or destination, as a LIKE pattern. $3: whether
 -- cancelled. $4: those that start after this; null: from now on. $5, $6: the last row's start and id. $7: how many.
--- $8: those that start before this.
+-- $8: those that start before this. $9: whose cheapest category costs at most so much; one without categories is free of
+-- charge. $10: whether there are seats to be had.
 SELECT s.id, s.kind, s.name, s.venue, s.start_time, s.end_time, s.time_zone, s.origin, s.destination, s.currency,
        s.categories, s.created_at, i.total, i.available, i.reserved, i.booked, i.blocked, i.version, i.closed,
        i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service
@@ -45,6 +46,9 @@ WHERE s.start_time > coalesce($4::timestamptz, now())
   AND ($2::text IS NULL OR s.name ILIKE $2::text OR s.venue ILIKE $2::text OR s.origin ILIKE $2::text
        OR s.destination ILIKE $2::text)
   AND ($3::boolean IS NULL OR i.closed = $3::boolean)
+  AND ($9::bigint IS NULL OR json_array_length(s.categories) = 0
+       OR EXISTS (SELECT FROM json_array_elements(s.categories) c WHERE (c ->> 'price_cents')::bigint <= $9::bigint))
+  AND ($10::boolean IS NULL OR (i.available > 0 AND NOT i.closed) = $10::boolean)
 ORDER BY s.start_time, s.id
 LIMIT $7::integer
 
