@@ -92,7 +92,7 @@ def new_database(bench: Bench, name: str) -> Postgres:
 
     async def make() -> None:
         connection = await asyncpg.connect(bench.database.dsn)
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(f'CREATE DATABASE "{name}"')
         await connection.close()
         await migrate.upgrade(dsn)
 

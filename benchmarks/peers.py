@@ -156,7 +156,7 @@ def sell_by_express(
         file.unlink()
     told = answers.requests - answers.failed
     found = peers.bookings() - before
-    shows.used += wanted
+    shows.used += answers.requests + connections + 2  # and what wrk tried out or had under way
     if not told <= found <= told + 2 * connections:
         raise RuntimeError(f"Express has answered {told} bookings, and {found} are in the database")
     return Rush(
