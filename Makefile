@@ -17,7 +17,7 @@ PAGE_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.*' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run page test check fuzz audit licences bench-live format schema lock clean test-web check-web format-web FORCE
+.PHONY: help run page test check fuzz audit licences bench bench-full bench-live format schema lock clean test-web check-web format-web FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ audit: .venv/.dev ## look the locked dependencies up in the lists of known vulne
 licences: .venv/.dev ## list the licences of what Rowlock stands on; fails where one is not accepted
 	@$(PY) scripts/list_licences.py
 
+bench: .venv/.dev ## measure bookings beside PostgreSQL alone and Express, in some fifteen minutes (docs/benchmarks.md)
+	$(PY) -m benchmarks.compare
+
+bench-full: .venv/.bench ## measure the rest, curves included, in some forty minutes
+	$(PY) -m benchmarks.full --plots docs/images
+
 bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
 	$(PY) -m benchmarks.live_maps
 
@@ -65,6 +71,7 @@ format: .venv/.dev ## format the code, and mend what the linter can
 lock: .venv/.dev ## resolve the dependencies anew, with hashes
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --group dev --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## remove .venv, node_modules, the built page and caches; ./var, the database, stays
 	rm -rf .venv web/node_modules web/test-results web/screenshots src/rowlock/page build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -141,3 +148,8 @@ endif
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch .venv/.run .venv/.dev
+
+.venv/.bench: requirements-bench.lock .venv/.dev
+	@rm -f .venv/.bench
+	@$(PIP) install --require-hashes -r requirements-bench.lock
+	@touch .venv/.bench

@@ -23,6 +23,7 @@ class Figure(msgspec.Struct, frozen=True):
     bound: float | None = None
     at_most: bool = False
     each: tuple[float, ...] = ()
+    aim: float | None = None  # better than it must be, and worth working for
 
     @property
     def holds(self) -> bool:
@@ -58,7 +59,10 @@ def ratio(
     against: Sequence[float],
     *,
     at_least: float | None = None,
+    at_most: float | None = None,
+    aim: float | None = None,
 ) -> Figure:
     """The median of the rounds' ratios."""
     each = ratios(measured, against)
-    return Figure(name, statistics.median(each), TIMES, at_least, each=each)
+    bound = at_least if at_most is None else at_most
+    return Figure(name, statistics.median(each), TIMES, bound, at_most is not None, each, aim)

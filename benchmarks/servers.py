@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 
 from rowlock.postgres.embedded import EmbeddedPostgres
@@ -65,7 +68,11 @@ class Server:
 
     def memory_bytes(self) -> int:
         """The resident memory of this server's processes."""
-        return sum(process.memory_info().rss for process in _tree(self.pid))
+        return sum(self.memory_each())
+
+    def memory_each(self) -> list[int]:
+        """The resident memory of each of its processes."""
+        return [process.memory_info().rss for process in _tree(self.pid)]
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,24 @@ class Postgres:
 
     dsn: str
     pid: int
+    bin_dir: Path
 
     def cpu_seconds(self) -> float:
         """The CPU time of its processes that still run."""
         return cpu_seconds(self.pid)
+
+
+def fetch(database: Postgres, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+
+    async def run() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(database.dsn)
+        try:
+            return [tuple(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 def cpu_seconds(pid: int) -> float:
@@ -105,7 +126,8 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for all that a benchmark writes."""
+    """A folder for all that a benchmark writes. It goes, as all servers do, when the benchmark is told to end, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     path = Path(tempfile.mkdtemp(prefix="rowlock-bench-"))
     try:
         yield path
@@ -120,7 +142,7 @@ def postgres(where: Path) -> Iterator[Postgres]:
     dsn = server.start()
     try:
         pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
-        yield Postgres(dsn, pid)
+        yield Postgres(dsn, pid, server.bin_dir)
     finally:
         server.stop()
 

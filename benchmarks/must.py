@@ -1,0 +1,203 @@
+"""The figures that Rowlock must reach, part by part: what it competes with takes turns with it in each round.
+
+spread  bookings all over 400 shows, against pgbench and Express; latency; memory
+hot     one sold-out show after another, against pgbench
+lone    one client, one booking at a time, against pgbench
+
+What overdue holds and a full database cost is measured in overdue.py and big.py.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks import peers
+from benchmarks.peers import STATEMENT, TRANSACTION, Peers, Shows, Sold
+from benchmarks.rounds import Figure, in_turns, ratio
+from benchmarks.rush import Rush
+from benchmarks.selling import CONNECTIONS, WARM_SECONDS, rowlock, window
+from benchmarks.servers import Postgres
+from benchmarks.worlds import World
+
+CLIENTS = (8, 16, 32)  # of pgbench: the best of them counts
+POOLS = (10, 20)  # connections of Express: the same
+WORKERS = (1, 2)  # processes of Rowlock: the same
+MIB = 1 << 20
+PAIRS_PER_SECOND_MAX = 25_000  # more than any of them sells
+
+
+class Bench(msgspec.Struct):
+    """What a benchmark has to work with, and what it has found."""
+
+    where: Path
+    database: Postgres
+    peers: Peers
+    rounds: int
+    seconds: int
+    workers: int = 2  # with which Rowlock sold most, once that is known
+    figures: list[Figure] = msgspec.field(default_factory=list)
+    notes: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def best(measured: dict[str, float]) -> str:
+    """The name of the largest."""
+    return max(measured, key=lambda name: measured[name])
+
+
+def sell(
+    bench: Bench, world: World, workers: int, *, database: Postgres | None = None, **wishes: Any
+) -> tuple[Rush, float]:
+    """A window of Rowlock: what was sold, and the memory in MiB of its largest process then."""
+    settings = wishes.pop("settings", {})
+    database = database or bench.database
+    wishes = {"seconds": bench.seconds, **wishes}
+    with rowlock(bench.where, database, workers, **settings) as (server, authorization):
+        found = window(bench.where, server, authorization, database, world, **wishes)
+        return found, max(server.memory_each()) / MIB
+
+
+def sell_by_pgbench(bench: Bench, world: World, script: str, clients: int) -> Sold:
+    """A window of pgbench, on new shows, after the same warm-up."""
+    shows = bench.peers.make_shows(world, (bench.seconds + WARM_SECONDS) * PAIRS_PER_SECOND_MAX)
+    bench.peers.pgbench(script, shows, clients=clients, seconds=WARM_SECONDS)
+    return bench.peers.pgbench(script, shows, clients=clients, seconds=bench.seconds)
+
+
+def sell_by_express(bench: Bench, pool: int, seconds: int | None = None) -> Rush:
+    """A window of Express, on new shows, after the same warm-up."""
+    shows = bench.peers.make_shows(World.SPREAD, 0)
+    sell = partial(
+        peers.sell_by_express, bench.where, peers=bench.peers, shows=shows, connections=CONNECTIONS
+    )
+    with peers.express(bench.where, bench.peers, pool) as server:
+        sell(server, seconds=WARM_SECONDS)
+        return sell(server, seconds=seconds or bench.seconds)
+
+
+def best_clients(bench: Bench, world: World, script: str, shows: Shows) -> int:
+    """With how many clients pgbench sells most: a short look at each, after one to warm up."""
+    look = partial(bench.peers.pgbench, script, shows, seconds=2)
+    look(clients=CLIENTS[0])
+    found = {str(clients): look(clients=clients).bookings_per_second for clients in CLIENTS}
+    bench.notes[f"pgbench {script}, {world}, by clients"] = found
+    return int(best(found))
+
+
+def spread(bench: Bench) -> None:
+    """Bookings all over 400 shows."""
+    shows = bench.peers.make_shows(World.SPREAD, 0)
+    transaction, statement = (
+        best_clients(bench, World.SPREAD, script, shows) for script in (TRANSACTION, STATEMENT)
+    )
+    pools = {str(pool): sell_by_express(bench, pool, 3).bookings_per_second for pool in POOLS}
+    bench.notes["Express, by pool"] = pools
+    pool = int(best(pools))
+    variants: dict[str, Callable[[], Any]] = {
+        TRANSACTION: partial(sell_by_pgbench, bench, World.SPREAD, TRANSACTION, transaction),
+        "rowlock 1": partial(sell, bench, World.SPREAD, 1),
+        STATEMENT: partial(sell_by_pgbench, bench, World.SPREAD, STATEMENT, statement),
+        "rowlock 2": partial(sell, bench, World.SPREAD, 2),
+        "express": partial(sell_by_express, bench, pool),
+    }
+    found = in_turns(variants, bench.rounds)
+    rushes = {name: [rush for rush, _ in found[name]] for name in ("rowlock 1", "rowlock 2")}
+    memory = tuple(mib for name in rushes for _, mib in found[name])
+    express, own = found["express"], rushes[_best_workers(rushes)]
+    sold = rates(own)
+    bench.workers = int(_best_workers(rushes).split()[1])
+    bench.notes["spread"] = {**found, **rushes}
+    bench.figures += [
+        ratio(
+            "spread: Rowlock ÷ pgbench, transaction",
+            sold,
+            rates(found[TRANSACTION]),
+            at_least=1.2,
+            aim=2.2,
+        ),
+        ratio(
+            "spread: Rowlock ÷ pgbench, one statement", sold, rates(found[STATEMENT]), at_least=0.8, aim=1.4
+        ),
+        ratio("spread: Rowlock ÷ Express", sold, rates(express), at_least=8, aim=14),
+        ratio(
+            "spread: p99, Rowlock ÷ Express",
+            [rush.p99_ms for rush in own],
+            [rush.p99_ms for rush in express],
+            at_most=0.2,
+            aim=0.1,
+        ),
+        Figure("spread: memory of a process", max(memory), "MiB", 200, at_most=True, each=memory, aim=120),
+        told("spread: Rowlock, 1 worker", rates(rushes["rowlock 1"])),
+        told("spread: Rowlock, 2 workers", rates(rushes["rowlock 2"])),
+        told(f"spread: pgbench, transaction, {transaction} clients", rates(found[TRANSACTION])),
+        told(f"spread: pgbench, one statement, {statement} clients", rates(found[STATEMENT])),
+        told(f"spread: Express, pool of {pool}", rates(express)),
+    ]
+
+
+def hot(bench: Bench) -> None:
+    """Shows of 20,000 seats, one after another."""
+    shows = bench.peers.make_shows(World.HOT, 10 * PAIRS_PER_SECOND_MAX)
+    clients = best_clients(bench, World.HOT, TRANSACTION, shows)
+    variants: dict[str, Callable[[], Any]] = {
+        TRANSACTION: partial(sell_by_pgbench, bench, World.HOT, TRANSACTION, clients),
+        "rowlock 1": partial(sell, bench, World.HOT, 1),
+        "rowlock 2": partial(sell, bench, World.HOT, 2),
+    }
+    found = in_turns(variants, bench.rounds)
+    rushes = {name: [rush for rush, _ in found[name]] for name in ("rowlock 1", "rowlock 2")}
+    bench.notes["hot"] = {**found, **rushes}
+    sold = rates(rushes[_best_workers(rushes)])
+    bench.figures += [
+        ratio("hot: Rowlock ÷ pgbench, transaction", sold, rates(found[TRANSACTION]), at_least=1.5, aim=2.5),
+        told("hot: Rowlock, 1 worker", rates(rushes["rowlock 1"])),
+        told("hot: Rowlock, 2 workers", rates(rushes["rowlock 2"])),
+        told(f"hot: pgbench, transaction, {clients} clients", rates(found[TRANSACTION])),
+    ]
+
+
+def lone(bench: Bench) -> None:
+    """One client, one booking at a time, over one connection."""
+
+    def by_pgbench() -> float:
+        shows = bench.peers.make_shows(World.HOT, 20_000)
+        sell = partial(bench.peers.pgbench, TRANSACTION, shows, clients=1, seconds=2)
+        sell()
+        return sell(latencies_in=bench.where).p50_ms
+
+    def by_rowlock() -> float:
+        rush, _ = sell(bench, World.HOT, 1, connections=1, seconds=2)
+        return rush.p50_ms
+
+    found = in_turns({TRANSACTION: by_pgbench, "rowlock": by_rowlock}, bench.rounds)
+    bench.notes["lone"] = found
+    bench.figures += [
+        ratio(
+            "one client: p50, Rowlock ÷ pgbench, transaction",
+            found["rowlock"],
+            found[TRANSACTION],
+            at_most=4,
+            aim=2.5,
+        ),
+        told("one client: p50, Rowlock", found["rowlock"], "ms"),
+        told("one client: p50, pgbench, transaction", found[TRANSACTION], "ms"),
+    ]
+
+
+def rates(found: Sequence[Any]) -> list[float]:
+    """Bookings a second of each window."""
+    return [each.bookings_per_second for each in found]
+
+
+def _best_workers(rushes: dict[str, list[Rush]]) -> str:
+    return best({name: statistics.median(rates(each)) for name, each in rushes.items()})
+
+
+def told(name: str, each: Sequence[float], unit: str = "/s") -> Figure:
+    """What was seen, and need not be anything."""
+    return Figure(name, statistics.median(each), unit, each=tuple(each))
