@@ -201,6 +201,7 @@ def _housekeeping(context: Context) -> list[Worker]:
     """What every server does for itself."""
 
     async def measure() -> bool:
+        telemetry.REQUESTS.flush()
         telemetry.LANE_DEPTH.set(context.engine.depth)
         idle = context.pool.get_idle_size()
         telemetry.POOL_CONNECTIONS.labels("idle").set(idle)

@@ -4,6 +4,7 @@
 2. Whoever has begun something must go on: headers have a deadline, a body must come, an answer must be taken. Nothing
    is asked of those who wait for us: an answer under way, a stream that is quiet, or reading that we have paused.
 3. A refusal is an answer as any other (http/observing.py). It never overtakes or cuts one that is due before it.
+4. A request to book goes to the door first (http/door.py), whole; what it does not take goes on to the application.
 
 A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
 stored and sets itself anew.
@@ -22,9 +23,10 @@ from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl, service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from rowlock.http.door import Door
 from rowlock.http.observing import Observing
 from rowlock.http.problems import Code, Problem
-from rowlock.http.rendering import PROBLEM_JSON, TITLES, ProblemBody
+from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of
 
 HEADERS_BYTES_MAX = 65_536  # with the request line; browsers and proxies send 8 to 16 KiB at most
 HEADERS_MAX = 100  # browsers send some 20, and proxies add some
@@ -34,6 +36,7 @@ BODY_SECONDS_MAX = 300  # for the whole of it: 1 MiB, the largest that is taken,
 WRITE_PAUSE_SECONDS_MAX = 30  # without a byte taken of an answer that fills the buffers: as for bodies
 ENDING_WRITE_PAUSE_SECONDS_MAX = 1  # once the server ends: whoever still reads has taken a byte by then
 LINGER_SECONDS = 2  # to take in what is still on its way; closing on it would reset the refusal away
+DOOR_BYTES_MAX = 65_536  # of a body; one with hundreds of seats has some 10 kB
 RETRY_AFTER_SECONDS = 1  # connections come and go by the second
 
 _NEVER = float("inf")
@@ -62,6 +65,44 @@ class _Flow(FlowControl):
         super().resume_reading()
 
 
+class _AtTheDoor:
+    """A request at the door. It stands for uvicorn's cycle there, and has of one what uvicorn and we ask for."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.headers = protocol.headers
+        self.keep_alive: bool = protocol.parser.should_keep_alive()
+        self.pieces: list[bytes] = []  # of the body
+        self.body_bytes = 0
+        self.message_event = _NOBODY_WAITS
+        self.response_started = self.response_complete = False
+        self.disconnected = self.waiting_for_100_continue = False
+        self._protocol = protocol
+
+    def reply(self, status: int, answer: bytes) -> None:
+        """Send the answer: all that follows the status line and the server's own headers."""
+        self.response_complete = True
+        protocol = self._protocol
+        transport = protocol.transport
+        if not self.disconnected and not transport.is_closing():
+            own = b"".join(b"%b: %b\r\n" % header for header in protocol.server_state.default_headers)
+            if not self.keep_alive:
+                own += b"connection: close\r\n"
+            transport.write(b"".join((STATUS_LINE[status], own, answer)))
+            if not self.keep_alive:
+                transport.close()
+        protocol.on_response_complete()
+
+
+class _NobodyWaits:
+    """In place of the event that an application waits on for more of a body."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -81,6 +122,9 @@ class Protocol(HttpToolsProtocol):
         self._unsent_since = 0.0
         self._write_pause_seconds_max: float = WRITE_PAUSE_SECONDS_MAX
         self._timer = self.loop.call_later(HEADERS_SECONDS_MAX, self._look)
+        state = getattr(self.config.app, "state", {})
+        self._door: Door | None = state.get("door")
+        self._at_door: _AtTheDoor | None = None  # a request to book whose body is not complete
 
     def shutdown(self) -> None:
         """The server ends: it answers what is in hand, but waits for nobody who takes nothing of an answer."""
@@ -128,7 +172,10 @@ class Protocol(HttpToolsProtocol):
             if size > HEADERS_BYTES_MAX:
                 self._refusal = self._too_large()
                 raise _Refused
-        super().on_headers_complete()
+        if self._may_book():
+            self.cycle = self._at_door = _AtTheDoor(self)  # type: ignore[assignment]
+        else:
+            super().on_headers_complete()
         self.headers = []  # what follows a chunked body is no header of the request
         self._reading = _Reading.BODY
         self._began_at = self._moved_at
@@ -136,14 +183,54 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Progress."""
-        super().on_body(body)
         self._unparsed_bytes = 0
+        waiting = self._at_door
+        if waiting is None:
+            super().on_body(body)
+            return
+        waiting.pieces.append(body)
+        waiting.body_bytes += len(body)
+        if waiting.body_bytes > DOOR_BYTES_MAX:
+            self._go_on(waiting)
 
     def on_message_complete(self) -> None:
         """Nothing is asked of the client until it begins another."""
-        super().on_message_complete()
+        waiting, self._at_door = self._at_door, None
+        if waiting is None:
+            super().on_message_complete()
+        elif not waiting.disconnected:
+            door: Any = self._door
+            if not door.take(self.url, waiting.headers, b"".join(waiting.pieces), waiting.reply):
+                self._go_on(waiting)
+                super().on_message_complete()
         self._reading = _Reading.NOTHING
         self._unparsed_bytes = 0
+
+    # --- at the door -------------------------------------------------------------------------------------------
+
+    def _may_book(self) -> bool:
+        """Whether this may be a request that the door takes, with nothing before it that is still to be answered."""
+        door = self._door
+        if door is None or not door.wants(self.url):
+            return False
+        parser, cycle = self.parser, self.cycle
+        return (
+            (cycle is None or cycle.response_complete)
+            and not self.pipeline
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not parser.should_upgrade()
+            and len(self.connections) < (self.limit_concurrency or _NEVER)
+        )
+
+    def _go_on(self, waiting: _AtTheDoor) -> None:
+        """On to the application, with what has come."""
+        self._at_door = None
+        waiting.response_complete = True
+        super().on_headers_complete()
+        super().on_body(b"".join(waiting.pieces))
 
     def _too_large(self) -> Problem:
         if self._reading is _Reading.BODY:
@@ -265,22 +352,13 @@ class _Refusing:
     """An application that knows one answer."""
 
     def __init__(self, problem: Problem) -> None:
-        content = ProblemBody(
-            type=f"urn:rowlock:problem:{problem.code}",
-            title=TITLES[problem.code],
-            status=problem.status,
-            detail=problem.detail,
-            code=problem.code,
-            **problem.extra,
-        )
         self._status = problem.status
-        self._body = msgspec.json.encode(content)
+        self._body = msgspec.json.encode(body_of(problem))
         self._headers = [
             (b"content-type", PROBLEM_JSON.encode()),
             (b"content-length", str(len(self._body)).encode()),
-            (b"cache-control", b"no-store"),
             (b"connection", b"close"),
-            *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+            *((name.lower().encode(), value.encode()) for name, value in headers_of(problem).items()),
         ]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -300,7 +378,6 @@ _BUSY: Any = Observing(
         Problem(
             Code.BUSY,
             "More connections are open than can be served.",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             retry_after=RETRY_AFTER_SECONDS,
         )
     ),

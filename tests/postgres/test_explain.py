@@ -340,6 +340,6 @@ async def test_the_write_finds_its_rows_by_key(lane: Explainer) -> None:
 async def test_the_lanes_run_what_is_explained_here(lane: Explainer) -> None:
     """The plans above would not be those that run."""
     statement = await lane.connection.prepare(BATCH.lock)
-    await statement.fetch([1], [1], [1])
+    await statement.fetch("{1}", "{1}", "{1}")
     counts = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
     assert tuple(await lane.connection.fetchrow(counts, BATCH.lock)) == (1, 0)

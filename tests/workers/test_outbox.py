@@ -251,6 +251,9 @@ async def test_what_a_broker_was_to_have_is_done_once_there_is_none(
     before = Queueing(context, Database(dsn), SOURCE, publishes=True)
     await drain(before)
     await before.close()
+    await context.pool.execute(
+        "INSERT INTO webhooks (url, types, secret) VALUES ('https://x.example', '{}', '')"
+    )
     await try_book(context, show, ["3"])  # waits for the webhooks, which there are with and without a broker
     keeping = Keeping(context, 7, publishes=False)
     assert await keeping.round(), "there is more than a portion"
@@ -271,6 +274,9 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
     def lag(stage: str) -> float:
         return float(telemetry.EVENTS_LAG.labels(stage)._value.get())
 
+    await context.pool.execute(
+        "INSERT INTO webhooks (url, types, secret) VALUES ('https://x.example', '{}', '')"
+    )
     await make_show(context, 10)
     await context.pool.execute("UPDATE outbox SET at = now() - interval '1 hour'")
     keeping = Keeping(context, 1, publishes=True)
@@ -283,6 +289,29 @@ async def test_the_lag_is_the_age_of_what_waits(context: Context, dsn: str) -> N
     await keeping.measure()
     assert lag("queued") == 0
     assert lag("published") >= 3600
+
+
+async def test_what_nobody_reads_is_done_as_it_is_written(context: Context, dsn: str) -> None:
+    """Every booking would be paid for twice, where nobody wants to be told; or somebody would not be told."""
+    keeping = Keeping(context, 7, publishes=False)
+    await keeping.round()
+    await make_show(context, 10)
+    query = "SELECT queued, published FROM outbox ORDER BY show_id, seq"
+    assert [tuple(row) for row in await context.pool.fetch(query)] == [(True, True)]
+    show = await make_show(context, 10)
+    await try_book(context, show, ["1"])
+    assert [tuple(row) for row in await context.pool.fetch(query)] == [(True, True)] * 3
+
+    await Keeping(context, 7, publishes=True).round()
+    await try_book(context, show, ["2"])
+    await context.pool.execute(
+        "INSERT INTO webhooks (url, types, secret) VALUES ('https://x.example', '{}', '')"
+    )
+    await try_book(context, show, ["3"])
+    await context.pool.execute("UPDATE webhooks SET active = false")
+    await try_book(context, show, ["4"])
+    told = [tuple(row) for row in await context.pool.fetch(query)][3:]
+    assert told == [(True, False), (False, False), (True, False)]
 
 
 async def test_where_nothing_is_old_pruning_reads_one_row_of_a_show(context: Context) -> None:

@@ -38,7 +38,10 @@ from rowlock.engine.rows import (
     booking_columns,
     booking_from_row,
     change_columns,
+    flags,
+    numbers,
     sale_from_row,
+    seat_columns,
     seat_from_row,
 )
 from rowlock.engine.telling import Told, gather, settle_overtaken, told_columns
@@ -119,7 +122,9 @@ class Batch:
     async def lock(self, seats: Iterable[SeatKey], shows: Iterable[int]) -> Locked:
         """Lock seats, then inventory, each in order, and read the clock."""
         keys = list(seats)
-        rows = await self._connection.fetch(SQL.lock, [k[0] for k in keys], [k[1] for k in keys], list(shows))
+        rows = await self._connection.fetch(
+            SQL.lock, numbers([k[0] for k in keys]), numbers([k[1] for k in keys]), numbers(shows)
+        )
         found: dict[SeatKey, Seat] = {}
         sales: dict[int, Sale] = {}
         clocks: list[datetime] = []
@@ -185,22 +190,18 @@ class Batch:
         seats = world.changed_seats
         met = await self._connection.fetchrow(
             SQL.write if self._events else WRITE_SILENTLY,
-            *booking_columns(list(world.new_bookings.values())),
+            *booking_columns(list(world.new_bookings.values()), now),
             *change_columns(list(world.changed_bookings.values())),
             [key[0] for key in world.overtaken],
             [key[1] for key in world.overtaken],
-            [key[0] for key in seats],
-            [key[1] for key in seats],
-            [seat.status.value.encode() for seat in seats.values()],
-            [seat.owner for seat in seats.values()],
-            [seat.held_until for seat in seats.values()],
-            shows,
-            *([count.get(status, 0) for count in counts] for status in COUNTED),
-            [show_id in world.closed for show_id in shows],
-            [int(show_id in risen) for show_id in shows],
-            [events.get(show_id, 0) for show_id in shows],
+            *seat_columns(seats),
+            numbers(shows),
+            *(numbers([count.get(status, 0) for count in counts]) for status in COUNTED),
+            flags([show_id in world.closed for show_id in shows]),
+            numbers([int(show_id in risen) for show_id in shows]),
+            numbers([events.get(show_id, 0) for show_id in shows]),
             self._events,
-            *(told_columns(told, now) if self._events else ()),
+            *(told_columns(told) if self._events else ()),
         )
         if met["made"] != len(world.new_bookings):
             raise IdTaken

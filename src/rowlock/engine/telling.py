@@ -12,7 +12,6 @@ numbers can skip an event that commits late, because there is none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ import msgspec
 from rowlock.domain.events import Event, EventType, pack
 from rowlock.domain.lifecycles import SeatStatus
 from rowlock.domain.world import World
+from rowlock.engine.rows import numbers
 
 OF_SHOWS = frozenset({EventType.SHOW_UPDATED, EventType.SHOW_CANCELLED, EventType.SHOW_SOLD_OUT})
 _COUNTS = {
@@ -43,15 +43,14 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-def told_columns(rows: Sequence[Told], now: datetime | None) -> list[Any]:
-    """Rows for the outbox, as the columns $42 to $47 of the write."""
+def told_columns(rows: Sequence[Told]) -> list[Any]:
+    """Rows for the outbox, as the columns $38 to $42 of the write."""
     return [
-        [row.show_id for row in rows],
-        [row.seq for row in rows],
-        [row.events for row in rows],
-        [row.version for row in rows],
+        numbers([row.show_id for row in rows]),
+        numbers([row.seq for row in rows]),
+        numbers([row.events for row in rows]),
+        numbers([row.version for row in rows]),
         [row.body for row in rows],
-        now,
     ]
 
 

@@ -1,5 +1,6 @@
 """The HTTP application: routes, and what lies around them, from the outside in.
 
+Door               ordinary requests to book, which come from the protocol and go no further
 Observing          request id, security headers, metrics, the log line
 Litestar           CORS, routing, exceptions → problems
 IdentityMiddleware who is calling
@@ -24,12 +25,13 @@ from rowlock.http.box_office import STATISTICS_SECONDS, box_office_router
 from rowlock.http.caching import Caches, Lists
 from rowlock.http.classic.errors import in_their_words
 from rowlock.http.classic.routes import classic_routers
+from rowlock.http.door import Door
 from rowlock.http.identity import AuthConfig, Authenticator, Caller, IdentityMiddleware
 from rowlock.http.live import Streams
 from rowlock.http.observing import Observing
 from rowlock.http.page import Page, for_people, page_router
 from rowlock.http.pages import SharedLists
-from rowlock.http.rates import Counts, RateLimit
+from rowlock.http.rates import Counts, RateLimit, bookings_of
 from rowlock.http.reading import ApiRequest
 from rowlock.http.rendering import EXCEPTION_HANDLERS
 from rowlock.http.sessions import session_router
@@ -56,6 +58,12 @@ def create_http(
     if auth.demo:
         bookings_per_minute = sign_ins_per_minute = 0
     booking_limit = _limit(bookings_per_minute, _by_caller)
+
+    async def open_door(app: Litestar) -> None:
+        app.state.door = Door(
+            app.state.context, authenticator, app.state.counts, bookings_per_minute=bookings_per_minute
+        )
+
     app = Litestar(
         [
             shows_router(),
@@ -78,6 +86,7 @@ def create_http(
         openapi_config=documentation.config(),
         logging_config=None,  # rowlock.telemetry has set it up
         lifespan=list(lifespan),
+        on_startup=[open_door],
     )
     app.state.caches, app.state.streams, app.state.counts = Caches(), Streams(), Counts()
     app.state.caches.lists = SharedLists()
@@ -99,9 +108,7 @@ def _by_caller(scope: HTTPScope) -> str | None:
     # Staff and services act for many: a shop's own server is not one customer.
     if caller.is_staff or scope["method"] == "OPTIONS":
         return None
-    return (
-        f"bookings of {caller.user_id}" if caller.user_id is not None else f"bookings from {_address(scope)}"
-    )
+    return bookings_of(caller.user_id) if caller.user_id is not None else f"bookings from {_address(scope)}"
 
 
 def _by_address(scope: HTTPScope) -> str | None:

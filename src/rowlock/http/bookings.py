@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from litestar import Request, Response, Router, get, post
@@ -29,13 +29,12 @@ from rowlock.http.tokens import unauthenticated
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.book_later import book_later, look_up
-from rowlock.operations.context import Context
 from rowlock.operations.errors import NotFound
 from rowlock.operations.find_bookings import find_booking, list_bookings
 from rowlock.operations.find_shows import find_show
 from rowlock.operations.queueing import QueuedView
 from rowlock.operations.settle_booking import Settled, cancel_booking, confirm_booking, owner_of
-from rowlock.operations.views import BookingView, Page
+from rowlock.operations.views import BookingView, Page, ShowView
 
 ApiRequest = Request[Caller, Any, Any]
 
@@ -43,7 +42,9 @@ OfShow = Annotated[int | None, QueryParameter(description="Only those of this sh
 
 RESPOND_ASYNC = "respond-async"
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
-_TERMS = frozenset({Outcome.TOO_MANY_SEATS, Outcome.NOT_ON_SALE})  # refusals that a show's own terms explain
+EXPLAINED = frozenset(
+    {Outcome.TOO_MANY_SEATS, Outcome.NOT_ON_SALE}
+)  # refusals that a show's own terms explain
 
 _BOOKING = problems(
     Code.UNAUTHENTICATED,
@@ -125,18 +126,23 @@ async def _book(request: ApiRequest, show_id: int, data: ShowBookingBody) -> Res
         booked = answer
     else:
         booked = await book(context, wanted, by=actor_of(caller), idempotency_key=key)
-    if booked.replayed:
-        headers["Idempotency-Replayed"] = "true"
+    headers |= replayed_header(booked)
     if booked.outcome not in SUCCEEDED or booked.booking is None:
-        raise await _refused(context, wanted, booked, headers)
+        show = await find_show(context, show_id) if booked.outcome in EXPLAINED else None
+        raise refused(wanted, booked, show, headers)
     headers["Location"] = f"/api/bookings/{booked.booking.id}"
     return Response(booked.booking, status_code=201, headers=headers)
 
 
-async def _refused(context: Context, wanted: BookRequest, booked: Booked, headers: dict[str, str]) -> Problem:
+def replayed_header(booked: Booked) -> dict[str, str]:
+    """What says that an answer was given before."""
+    return {"Idempotency-Replayed": "true"} if booked.replayed else {}
+
+
+def refused(wanted: BookRequest, booked: Booked, show: ShowView | None, headers: dict[str, str]) -> Exception:
+    """Why a request was refused. `show` is there where the outcome is one that its own terms explain."""
     if booked.outcome is Outcome.SHOW_NOT_FOUND:
-        raise NotFound(f"show {wanted.show_id}")
-    show = await find_show(context, wanted.show_id) if booked.outcome in _TERMS else None
+        return NotFound(f"show {wanted.show_id}")
     return refusal(
         booked.outcome,
         booking=booked.booking,
@@ -332,8 +338,13 @@ def actor_of(caller: Caller) -> Actor:
 
 def idempotency_key_of(request: ApiRequest) -> str | None:
     """The request's Idempotency-Key, if it has one. Raises a `Problem` for one that can't be."""
+    return idempotency_key_in(request.scope["headers"])
+
+
+def idempotency_key_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The same, of headers."""
     key: bytes | None = None
-    for name, value in request.scope["headers"]:
+    for name, value in headers:
         if name == b"idempotency-key":
             if key is not None or not _KEY.fullmatch(value):
                 raise invalid("Idempotency-Key", "must be one header of 1 to 255 printable ASCII characters")

@@ -8,7 +8,6 @@ never becomes a label.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any
@@ -18,6 +17,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowlock import telemetry
+from rowlock.randomness import random_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -35,15 +35,15 @@ STREAMS = frozenset({"/api/shows/{show_id}/live"})  # last as long as their read
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _CSP = b"content-security-policy"
-_API_CSP = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
-_SECURITY = (
+API_CSP = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
+SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
 
 
-def request_id_of(scope: Scope) -> str:
+def request_id_of(scope: Mapping[str, Any]) -> str:
     """The id of the request under way."""
     return str(scope.get("state", {}).get(REQUEST_ID, ""))
 
@@ -80,7 +80,7 @@ class Observing:
             await self._app(scope, receive, send)
             return
         began = perf_counter()
-        request_id = _request_id(scope)
+        request_id = request_id_in(scope["headers"])
         telemetry.bind_request(request_id)
         method: str = scope["method"]
         without_body = method == "HEAD"
@@ -97,7 +97,7 @@ class Observing:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = list(message.get("headers", ()))
-                headers += _SECURITY
+                headers += SECURITY
                 headers.append((b"x-request-id", request_id.encode()))
                 if state.get(VARY_BY_ENCODING):
                     headers.append((b"vary", b"Accept-Encoding"))
@@ -106,7 +106,7 @@ class Observing:
                         (name, allow if name.lower() == b"allow" else value) for name, value in headers
                     ]
                 if all(name.lower() != _CSP for name, _ in headers):
-                    headers.append(_API_CSP)
+                    headers.append(API_CSP)
                 message["headers"] = headers
             elif without_body and message["type"] == "http.response.body":
                 message["body"] = b""
@@ -118,16 +118,17 @@ class Observing:
             seconds = perf_counter() - began
             route = scope.get("path_template") or UNMATCHED
             label = method if method in METHODS else "other"
-            telemetry.HTTP_REQUESTS.labels(route, label, str(status)).inc()
-            if route not in STREAMS:
-                telemetry.HTTP_REQUEST_SECONDS.labels(route).observe(seconds)
+            telemetry.REQUESTS.count(route, label, status, None if route in STREAMS else seconds)
             quiet = route in PROBES or (route in LOOKS and status in FARED_WELL)
             say = log.debug if quiet else log.info
             say("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
+def request_id_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's own id of a request, if it sent a fit one; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
         if name == b"x-request-id":
-            return value.decode() if _REQUEST_ID.fullmatch(value) else secrets.token_hex(12)
-    return secrets.token_hex(12)
+            break
+    return random_bytes(12).hex()

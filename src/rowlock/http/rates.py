@@ -93,13 +93,15 @@ class Counts:
     def __len__(self) -> int:
         return len(self._windows)
 
+    def hit_alone(self, caller: str) -> Count:
+        """Count a request where this process counts for itself."""
+        assert self.shared is None, "where counts are shared, the others must be asked"
+        return self._hit(_key_of(caller))[1]
+
     async def hit(self, caller: str, limit: int) -> Count:
         """Count a request."""
-        key = blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        now = asyncio.get_running_loop().time()
-        window = self._window(key, now)
-        window.count += 1
-        alone = Count(window.count, window.ends_at - now)
+        key = _key_of(caller)
+        window, alone = self._hit(key)
         reachable = self.shared is not None and self.shared.up and not self._overdue
         if alone.number > limit and not (reachable and window.untold):
             return alone
@@ -112,6 +114,12 @@ class Counts:
             else:
                 telemetry.REDIS_FALLBACKS.labels("rates").inc()
         return alone
+
+    def _hit(self, key: bytes) -> tuple[_Window, Count]:
+        now = asyncio.get_running_loop().time()
+        window = self._window(key, now)
+        window.count += 1
+        return window, Count(window.count, window.ends_at - now)
 
     def _shared_hit(self, key: bytes) -> asyncio.Future[Count | None]:
         loop = asyncio.get_running_loop()
@@ -179,6 +187,25 @@ class Counts:
         return window
 
 
+def _key_of(caller: str) -> bytes:
+    return blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def bookings_of(user_id: str | None) -> str:
+    """The name of a user's count of requests to book."""
+    return f"bookings of {user_id}"
+
+
+def limit_headers(per_minute: int, count: Count) -> dict[str, str]:
+    """What a caller is told of a limit."""
+    return {
+        "RateLimit-Policy": f"{per_minute}; w={WINDOW_SECONDS:.0f}",
+        "RateLimit-Limit": str(per_minute),
+        "RateLimit-Remaining": str(max(0, per_minute - count.number)),
+        "RateLimit-Reset": str(max(0, ceil(count.seconds_left))),
+    }
+
+
 class RateLimit:
     """The middleware: refuses whoever has come too often, and tells everyone else what is left.
 
@@ -199,12 +226,7 @@ class RateLimit:
             return
         counts: Counts = scope["litestar_app"].state.counts
         count = await counts.hit(caller, self._per_minute)
-        headers = {
-            "RateLimit-Policy": f"{self._per_minute}; w={WINDOW_SECONDS:.0f}",
-            "RateLimit-Limit": str(self._per_minute),
-            "RateLimit-Remaining": str(max(0, self._per_minute - count.number)),
-            "RateLimit-Reset": str(max(0, ceil(count.seconds_left))),
-        }
+        headers = limit_headers(self._per_minute, count)
         if count.number > self._per_minute:
             raise TooManyRequestsException(headers=headers)
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -86,14 +86,9 @@ class ProblemBody(Struct, frozen=True):
     ] = UNSET
 
 
-def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[ProblemBody]:
-    """A refusal, with `Retry-After` where one should come again."""
-    headers = dict(problem.headers)
-    retry_after = problem.extra.get("retry_after")
-    if retry_after is not None:
-        headers.setdefault("Retry-After", str(retry_after))
-    headers.setdefault("Cache-Control", "no-store")
-    body = ProblemBody(
+def body_of(problem: Problem) -> ProblemBody:
+    """What a refusal says."""
+    return ProblemBody(
         type=f"urn:rowlock:problem:{problem.code}",
         title=TITLES[problem.code],
         status=problem.status,
@@ -102,24 +97,54 @@ def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[Prob
         errors=list(problem.errors) or UNSET,
         **problem.extra,
     )
-    return Response(body, status_code=problem.status, headers=headers, media_type=PROBLEM_JSON)
 
 
-def _invalid(request: Request[Any, Any, Any], error: Invalid | LayoutError) -> Response[ProblemBody]:
-    return render_problem(request, invalid(error.field, error.message))
+def headers_of(problem: Problem) -> dict[str, str]:
+    """The headers of a refusal, with `Retry-After` where one should come again."""
+    headers = dict(problem.headers)
+    retry_after = problem.extra.get("retry_after")
+    if retry_after is not None:
+        headers.setdefault("Retry-After", str(retry_after))
+    headers.setdefault("Cache-Control", "no-store")
+    return headers
 
 
-def _not_found(request: Request[Any, Any, Any], error: NotFound) -> Response[ProblemBody]:
-    errors = [FieldError(error.field, f"there is no {error.what}")] if error.field else []
-    return render_problem(request, Problem(Code.NOT_FOUND, str(error), errors=errors))
+def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[ProblemBody]:
+    """A refusal as Litestar's answer."""
+    return Response(
+        body_of(problem),
+        status_code=problem.status,
+        headers=headers_of(problem),
+        media_type=PROBLEM_JSON,
+    )
 
 
-def _id_taken(request: Request[Any, Any, Any], error: ShowIdTaken) -> Response[ProblemBody]:
-    errors = [FieldError("id", "is taken")]
-    return render_problem(request, Problem(Code.WRONG_STATE, f"{_sentence(str(error))}.", errors=errors))
+def problem_of(error: Exception, scope: Mapping[str, Any]) -> Problem:
+    """What is said of an error, whatever it is. `scope`: the request's, with its method and id."""
+    match error:
+        case Problem():
+            return error
+        case Invalid() | LayoutError():
+            return invalid(error.field, error.message)
+        case NotFound():
+            errors = [FieldError(error.field, f"there is no {error.what}")] if error.field else []
+            return Problem(Code.NOT_FOUND, str(error), errors=errors)
+        case ShowIdTaken():
+            errors = [FieldError("id", "is taken")]
+            return Problem(Code.WRONG_STATE, f"{_sentence(str(error))}.", errors=errors)
+        case Busy():
+            return _busy(error)
+        case ClientGoneError():  # nobody will read this
+            return invalid("body", "ended too early")
+        case _:
+            return _unforeseen(error, scope)
 
 
-def _busy(request: Request[Any, Any, Any], error: Busy) -> Response[ProblemBody]:
+def _render(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
+    return render_problem(request, problem_of(error, request.scope))
+
+
+def _busy(error: Busy) -> Problem:
     detail = f"{_sentence(str(error))}."
     if isinstance(error, OutcomeUnknown):
         detail = (
@@ -127,9 +152,7 @@ def _busy(request: Request[Any, Any, Any], error: Busy) -> Response[ProblemBody]
             "or look the booking up."
         )
         log.warning("outcome_unknown")
-    return render_problem(
-        request, Problem(Code.BUSY, detail, retry_after=max(1, int(error.retry_after_seconds)))
-    )
+    return Problem(Code.BUSY, detail, retry_after=max(1, int(error.retry_after_seconds)))
 
 
 def _litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemBody]:
@@ -160,27 +183,22 @@ def _litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response
         case status if status < 500:
             problem = Problem(Code.INVALID_REQUEST, f"{error.detail.rstrip('.')[:200]}.")
         case _:
-            return _unforeseen(request, error)
+            return _render(request, error)
     return render_problem(request, problem)
 
 
-def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
+def _unforeseen(error: Exception, scope: Mapping[str, Any]) -> Problem:
     """The database is away, or there is a bug."""
     if isinstance(error, _DATABASE_ERRORS) and (trouble := diagnose(error)) is not Trouble.OURS:
         log.warning("database_unavailable", trouble=trouble.value, error=repr(error))
         detail = "The database does not answer at the moment."
-        if request.scope["method"] not in _SAFE_METHODS:
+        if scope["method"] not in _SAFE_METHODS:
             detail += " This was done, or it was not: look before you ask again."
-        return render_problem(request, Problem(Code.BUSY, detail, retry_after=RETRY_SECONDS))
+        return Problem(Code.BUSY, detail, retry_after=RETRY_SECONDS)
     log.error("request_failed", exc_info=error)
-    request_id = request_id_of(request.scope)
+    request_id = request_id_of(scope)
     detail = f"Something went wrong here; it is logged as request {request_id}."
-    return render_problem(request, Problem(Code.INTERNAL_ERROR, detail, request_id=request_id))
-
-
-def _gone(request: Request[Any, Any, Any], _: ClientGoneError) -> Response[ProblemBody]:
-    """Nobody will read this."""
-    return render_problem(request, invalid("body", "ended too early"))
+    return Problem(Code.INTERNAL_ERROR, detail, request_id=request_id)
 
 
 def _canonical(headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -194,12 +212,6 @@ def _sentence(text: str) -> str:
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     Problem: render_problem,
-    Invalid: _invalid,
-    LayoutError: _invalid,
-    NotFound: _not_found,
-    ShowIdTaken: _id_taken,
-    Busy: _busy,
     HTTPException: _litestar,
-    ClientGoneError: _gone,
-    Exception: _unforeseen,
+    Exception: _render,
 }

@@ -30,6 +30,7 @@ from rowlock.seatmap.shared import SharedMaps
 
 SQL = load("bookings")
 NAMES = load("installation")
+OUTBOX = load("outbox")
 CLOSE_SECONDS_MAX = 2.0  # for readings under way; all stopping together must take less than the parent waits
 
 
@@ -98,6 +99,7 @@ async def open_context(
         table = TableQueue(pool)
         queue: BookingQueue = table
         if amqp_url is not None:
+            await pool.execute(OUTBOX.broker_reads)  # before anything happens that it is to be told of
             broker = RabbitMQ(amqp_url, "rowlock", declare_all)
             broker.start()
             stack.push_async_callback(broker.stop)

@@ -9,6 +9,7 @@ that it claimed their shows in.
  2. Rows are read by a statement after the one that claimed: what the last one to have the show marked is seen.
  3. Rows are taken in order of their numbers, from the lowest that is not done. None below can come later: they are
     written under the lock of the show's inventory row (see engine/telling.py).
+    What nobody was to read when it was written is done already, and no stage ever sees it (sql/batch.sql).
  4. What was sent, and could not be marked, is sent again, with the same ids.
 
 A worker has a connection of its own, so that waiting for the broker takes none from those who read.
@@ -220,7 +221,10 @@ class Keeping:
         """One round of pruning. Returns whether there is more."""
         days = self._keep_days
         forgone = 0
-        if not self._publishes:
+        if self._publishes:
+            await self._execute(SQL.broker_reads)
+        else:
+            await self._execute(SQL.broker_reads_no_more)
             # From when there was a broker: nobody would publish them any more, nor anything behind them be pruned.
             forgone = await self._execute(SQL.forgo_broker, PRUNE_AT_ONCE)
         events = await self._execute(SQL.prune, days, PRUNE_AT_ONCE, PRUNE_OF_SHOW)

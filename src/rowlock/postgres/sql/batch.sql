@@ -7,19 +7,19 @@
 
 -- name: lock
 -- Lock the wanted seats, in order, then their shows' inventory, in order; then read the clock.
--- $1, $2: show id and number of each wanted seat. $3: show ids.
+-- $1, $2: show id and number of each wanted seat. $3: show ids. (Arrays, as text: see engine/rows.py.)
 -- One row for each seat (seat_no is set), one for each show. The clock of a show's row is read after that row is
 -- locked, so the latest of them is later than every lock.
 WITH seat AS MATERIALIZED (
     SELECT s.show_id, s.seat_no, s.status, s.booking_id, s.held_until
-    FROM unnest($1::bigint[], $2::integer[]) AS wanted (show_id, seat_no)
+    FROM unnest($1::text::bigint[], $2::text::integer[]) AS wanted (show_id, seat_no)
     JOIN seats s ON s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no
     ORDER BY s.show_id, s.seat_no
     FOR UPDATE OF s
 ), sale AS MATERIALIZED (
     SELECT i.show_id, i.closed, i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service,
            i.available, i.reserved, i.version, i.told_events
-    FROM unnest($3::bigint[]) AS wanted (show_id)
+    FROM unnest($3::text::bigint[]) AS wanted (show_id)
     JOIN inventory i ON i.show_id = wanted.show_id
     -- Always true, and not before every seat above is locked.
     WHERE (SELECT count(*) FROM seat) >= 0
@@ -67,46 +67,50 @@ WHERE s.show_id = $1
 
 -- name: write
 -- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
--- $1–$18: new bookings. $19–$25: changed ones. $26, $27: bookings whose lapsed holds lost a seat.
--- $28–$32: seats. $33–$40: inventory: changes of the counts, whether the sale closes, by how much the version rises
--- (not where attempts only failed), and how many events there are. $41: whether events are told.
--- $42–$46: the events, a row for each show that has any; $47: when they happened. Where events are off, these and what
--- stands between the marks are left out: even a table that nothing is written to costs a batch some microseconds.
+-- $1–$14: new bookings, made at $14. $15–$21: changed ones. $22, $23: bookings whose lapsed holds lost a seat.
+-- $24–$28: seats. $29–$36: inventory: changes of the counts, whether the sale closes, by how much the version rises
+-- (not where attempts only failed), and how many events there are. $37: whether events are told.
+-- $38–$42: the events, a row for each show that has any. Where events are off, these and what stands between the marks
+-- are left out: even a table that nothing is written to costs a batch some microseconds. Nobody has to come back to events
+-- that nobody listens to: they are done as they are written.
+-- Columns of numbers, ids and states come as the text of an array, and one that has nothing in it is empty: unnest fills
+-- the shorter ones up with nulls. See engine/rows.py.
 -- Returns how many rows each part met; the engine knows how many it must be.
 WITH made AS (
     INSERT INTO bookings (
         show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
         request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
     SELECT show_id, id, user_id, customer_name, email, status, reason, seats::integer[], conflicts::integer[],
-           seat_count, amount_cents, held, request_hash, created_at, expires_at, confirmed_at, settled_at, release_at
+           seat_count, amount_cents, status = 'PENDING', request_hash, $14::timestamptz, expires_at,
+           CASE WHEN status = 'CONFIRMED' THEN $14::timestamptz END,
+           CASE WHEN status <> 'PENDING' THEN $14::timestamptz END, expires_at
     FROM unnest(
-        $1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-        $10::integer[], $11::bigint[], $12::boolean[], $13::bytea[], $14::timestamptz[], $15::timestamptz[],
-        $16::timestamptz[], $17::timestamptz[], $18::timestamptz[]
+        $1::text::bigint[], $2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::text::text[], $7::text[],
+        $8::text::text[], $9::text[], $10::text::integer[], $11::text::bigint[], $12::bytea[], $13::timestamptz[]
     ) AS new (
-        show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
-        request_hash, created_at, expires_at, confirmed_at, settled_at, release_at)
+        show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents,
+        request_hash, expires_at)
     ON CONFLICT DO NOTHING
     RETURNING 1
 ), changed AS (
     UPDATE bookings b
     SET status = c.status, reason = c.reason, confirmed_at = c.confirmed_at, settled_at = c.settled_at,
         expires_at = NULL, release_at = c.release_at
-    FROM unnest($19::bigint[], $20::uuid[], $21::text[], $22::text[], $23::timestamptz[], $24::timestamptz[],
-                $25::timestamptz[])
+    FROM unnest($15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[],
+                $21::timestamptz[])
         AS c (show_id, id, status, reason, confirmed_at, settled_at, release_at)
     WHERE b.show_id = c.show_id AND b.id = c.id
     RETURNING 1
 ), overtaken AS (
     UPDATE bookings b
     SET status = 'FAILED', reason = 'hold_expired', settled_at = b.expires_at, expires_at = NULL
-    FROM unnest($26::bigint[], $27::uuid[]) AS o (show_id, id)
+    FROM unnest($22::bigint[], $23::uuid[]) AS o (show_id, id)
     WHERE b.show_id = o.show_id AND b.id = o.id AND b.status = 'PENDING'
     RETURNING 1
 ), seated AS (
     UPDATE seats s
     SET status = c.status, booking_id = c.booking_id, held_until = c.held_until
-    FROM unnest($28::bigint[], $29::integer[], $30::"char"[], $31::uuid[], $32::timestamptz[])
+    FROM unnest($24::text::bigint[], $25::text::integer[], $26::text::"char"[], $27::text::uuid[], $28::timestamptz[])
         AS c (show_id, seat_no, status, booking_id, held_until)
     WHERE s.show_id = c.show_id AND s.seat_no = c.seat_no
     RETURNING 1
@@ -115,19 +119,22 @@ WITH made AS (
     SET available = i.available + c.available, reserved = i.reserved + c.reserved, booked = i.booked + c.booked,
         blocked = i.blocked + c.blocked, closed = i.closed OR c.closes, settling = i.settling OR c.closes,
         version = i.version + c.rises, told_events = i.told_events + c.events,
-        told_version = CASE WHEN $41::boolean AND i.told_version = i.version THEN i.version + c.rises
+        told_version = CASE WHEN $37::boolean AND i.told_version = i.version THEN i.version + c.rises
                             ELSE i.told_version END
-    FROM unnest($33::bigint[], $34::integer[], $35::integer[], $36::integer[], $37::integer[], $38::boolean[],
-                $39::integer[], $40::integer[])
+    FROM unnest($29::text::bigint[], $30::text::integer[], $31::text::integer[], $32::text::integer[],
+                $33::text::integer[], $34::text::boolean[], $35::text::integer[], $36::text::integer[])
         AS c (show_id, available, reserved, booked, blocked, closes, rises, events)
     WHERE i.show_id = c.show_id
     RETURNING 1
 )
-/* events */, told AS (
-    INSERT INTO outbox (show_id, seq, events, version, at, body)
-    SELECT show_id, seq, events, version, $47::timestamptz, body
-    FROM unnest($42::bigint[], $43::bigint[], $44::integer[], $45::bigint[], $46::bytea[])
-        AS new (show_id, seq, events, version, body)
+/* events */, listened AS (
+    SELECT EXISTS (SELECT FROM webhooks WHERE active) AS by_webhooks,
+           EXISTS (SELECT FROM event_readers WHERE name = 'broker') AS by_broker
+), told AS (
+    INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
+    SELECT show_id, seq, events, version, $14::timestamptz, body, NOT by_webhooks, NOT by_broker
+    FROM unnest($38::text::bigint[], $39::text::bigint[], $40::text::integer[], $41::text::bigint[], $42::bytea[])
+        AS new (show_id, seq, events, version, body), listened
     RETURNING 1
 )/* end */
 SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS changed,

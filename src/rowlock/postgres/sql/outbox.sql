@@ -7,8 +7,10 @@ WITH counted AS (
     UPDATE inventory SET told_events = told_events + $2::integer WHERE show_id = $1
     RETURNING show_id, told_events - $2::integer + 1 AS seq, version
 )
-INSERT INTO outbox (show_id, seq, events, version, at, body)
-SELECT show_id, seq, $2::integer, version, clock_timestamp(), $3 FROM counted
+INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
+SELECT show_id, seq, $2::integer, version, clock_timestamp(), $3,
+       NOT EXISTS (SELECT FROM webhooks WHERE active), NOT EXISTS (SELECT FROM event_readers WHERE name = 'broker')
+FROM counted
 
 -- name: claim_to_queue
 -- Shows that have events to hand to webhooks, after $1, at most $2: each claimed until the end of this transaction. From
@@ -60,6 +62,13 @@ ORDER BY o.show_id, o.seq
 UPDATE outbox o SET queued = true, published = o.published OR $3::boolean
 FROM unnest($1::bigint[], $2::bigint[]) AS done (show_id, seq)
 WHERE o.show_id = done.show_id AND o.seq = done.seq
+
+-- name: broker_reads
+-- From now on, events wait until the broker has them.
+INSERT INTO event_readers (name) VALUES ('broker') ON CONFLICT DO NOTHING
+
+-- name: broker_reads_no_more
+DELETE FROM event_readers WHERE name = 'broker'
 
 -- name: forgo_broker
 -- Rows that a broker was to have, when there was one, are done without it: $1 of them.

@@ -1,0 +1,218 @@
+"""The door: requests to book, answered without the framework.
+
+A flash sale asks for little else, and of what such a request costs the framework's handling of it was the larger part
+(docs/decisions/0027). So the protocol brings POST /api/bookings and POST /api/shows/{id}/bookings here first.
+
+ 1. It knows the ordinary request only, and its own ways of ending: the booking, the refusal by the state of the seats,
+    or busy. Whatever is unusual, a bad field, a queued booking, a show not met before, it leaves to the framework
+    (`take` returns False), having done nothing. So there is one way to refuse, and one to explain.
+ 2. What it answers is what the framework would: tests/end_to_end/test_door.py asks both the same.
+ 3. Nothing here awaits: a request costs no task. The engine's future calls back when it was decided, and committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from rowlock import telemetry
+from rowlock.domain.world import Decision
+from rowlock.engine.engine import OutcomeUnknown
+from rowlock.http.bookings import EXPLAINED, actor_of, idempotency_key_in, refused, replayed_header
+from rowlock.http.identifiers import show_number
+from rowlock.http.identity import Authenticator, Caller
+from rowlock.http.observing import API_CSP, REQUEST_ID, SECURITY, request_id_in
+from rowlock.http.problems import Problem
+from rowlock.http.rates import Counts, bookings_of, limit_headers
+from rowlock.http.reading import BODY_BYTES_MAX, decode
+from rowlock.http.refusals import SUCCEEDED
+from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of, problem_of
+from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
+from rowlock.operations.book import Begun, Booked, BookRequest, begin, conclude, prepare_by
+from rowlock.operations.context import Context
+from rowlock.operations.errors import Invalid, NotFound
+from rowlock.operations.find_shows import find_show
+
+log = structlog.get_logger(__name__)
+
+BOOKINGS: Final = "/api/bookings"
+SHOW_BOOKINGS: Final = "/api/shows/{show_id}/bookings"
+_BOOKINGS: Final = BOOKINGS.encode()
+_BEFORE_SHOW, _AFTER_SHOW = (part.encode() for part in SHOW_BOOKINGS.split("{show_id}"))
+_JSON: Final = b"application/json"
+# Headers of which one is what there may be; and those that ask for something out of the ordinary.
+_SINGLE: Final = frozenset({b"content-type", b"idempotency-key", b"authorization", b"x-request-id"})
+_UNUSUAL: Final = frozenset({b"prefer", b"content-encoding", b"transfer-encoding", b"expect"})
+_PROBLEM: Final = PROBLEM_JSON.encode()
+_EVERY_ANSWER: Final = b"".join(b"%b: %b\r\n" % header for header in (*SECURITY, API_CSP))
+
+_encode = msgspec.json.Encoder().encode
+
+Headers = Sequence[tuple[bytes, bytes]]
+Reply = Callable[
+    [int, bytes], None
+]  # a status, and all that follows the status line and the server's own headers
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """A request that was taken: what it takes to answer it."""
+
+    began: float
+    request_id: str
+    route: str
+    wanted: BookRequest
+    limits: dict[str, str]
+    reply: Reply
+
+
+class Door:
+    """Takes requests to book, as they come from the protocol. One for each application."""
+
+    def __init__(
+        self, context: Context, authenticator: Authenticator, counts: Counts, *, bookings_per_minute: int
+    ) -> None:
+        self._context = context
+        self._authenticator = authenticator
+        self._counts = counts
+        self._bookings_per_minute = bookings_per_minute
+        self._explaining: set[asyncio.Task[None]] = set()
+
+    def wants(self, url: bytes) -> bool:
+        """Whether a POST to this address may be one that it takes."""
+        return url == _BOOKINGS or (url.startswith(_BEFORE_SHOW) and url.endswith(_AFTER_SHOW))
+
+    def take(self, url: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
+        """Take a request, and `reply` once it is decided; or return False, having done nothing."""
+        began = perf_counter()
+        try:
+            return self._take(began, url, headers, body, reply)
+        except (Problem, Invalid, NotFound):
+            return False  # the framework comes to the same, and says so
+
+    def _take(self, began: float, url: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
+        seen: set[bytes] = set()
+        media_type = b""
+        cors = self._authenticator.origins.cors is not None
+        for name, value in headers:
+            if name in _UNUSUAL or (name in _SINGLE and name in seen) or (cors and name == b"origin"):
+                return False
+            seen.add(name)
+            if name == b"content-type":
+                media_type = value
+        if media_type != _JSON or not 0 < len(body) <= BODY_BYTES_MAX:
+            return False
+        scope: Any = {"method": "POST", "headers": headers}  # all that it asks of one
+        caller = self._authenticator.identify(scope)
+        if caller is None or caller.user_id is None:
+            return False
+        route, wanted = _read(url, body, caller)
+        plan = self._context.plans.known(wanted.show_id)
+        if plan is None:
+            return False
+        prepared = prepare_by(plan, wanted)
+        key = idempotency_key_in(headers) if b"idempotency-key" in seen else None
+        limits = self._count(caller)
+        if limits is None:
+            return False
+        asked = _Asked(began, request_id_in(headers), route, wanted, limits, reply)
+        try:
+            begun = begin(self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key)
+        except Exception as error:
+            self._fail(asked, error)
+            return True
+        begun.answer.add_done_callback(lambda answer: self._decided(asked, begun, answer))
+        return True
+
+    def _count(self, caller: Caller) -> dict[str, str] | None:
+        """Count the request towards the caller's limit: the headers that tell of it, or None where others must be asked
+        or it is one too many. Staff and services act for many, and have none.
+        """
+        most = self._bookings_per_minute
+        if not most or caller.is_staff:
+            return {}
+        if self._counts.shared is not None:
+            return None
+        count = self._counts.hit_alone(bookings_of(caller.user_id))
+        return None if count.number > most else limit_headers(most, count)
+
+    def _decided(self, asked: _Asked, begun: Begun, answer: asyncio.Future[Decision]) -> None:
+        try:
+            booked = conclude(begun, answer.result())
+            if booked.outcome in SUCCEEDED and booked.booking is not None:
+                self._confirm(asked, booked)
+            elif booked.outcome in EXPLAINED:
+                task = asyncio.create_task(self._explain(asked, booked))
+                self._explaining.add(task)
+                task.add_done_callback(self._explaining.discard)
+            else:
+                self._fail(asked, refused(asked.wanted, booked, None, replayed_header(booked)))
+        except asyncio.CancelledError:
+            self._fail(asked, OutcomeUnknown("the server was stopped while this was decided"))
+        except Exception as error:
+            self._fail(asked, error)
+
+    def _confirm(self, asked: _Asked, booked: Booked) -> None:
+        booking = booked.booking
+        assert booking is not None, "it succeeded"
+        head = b"location: /api/bookings/%b\r\n" % str(booking.id).encode()
+        if booked.replayed:
+            head += b"idempotency-replayed: true\r\n"
+        self._send(asked, 201, _JSON, head, _encode(booking))
+
+    async def _explain(self, asked: _Asked, booked: Booked) -> None:
+        """A refusal by the show's own terms says which they are; it is read for that."""
+        try:
+            show = await find_show(self._context, asked.wanted.show_id)
+            self._fail(asked, refused(asked.wanted, booked, show, replayed_header(booked)))
+        except Exception as error:
+            self._fail(asked, error)
+
+    def _fail(self, asked: _Asked, error: Exception) -> None:
+        telemetry.bind_request(asked.request_id)
+        problem = problem_of(error, {"method": "POST", "state": {REQUEST_ID: asked.request_id}})
+        head = b"".join(
+            b"%b: %b\r\n" % (name.lower().encode(), value.encode())
+            for name, value in headers_of(problem).items()
+            if name != "Cache-Control"
+        )
+        self._send(asked, problem.status, _PROBLEM, head, _encode(body_of(problem)))
+
+    @staticmethod
+    def _send(asked: _Asked, status: int, media_type: bytes, head: bytes, body: bytes) -> None:
+        for name, value in asked.limits.items():
+            head += b"%b: %b\r\n" % (name.lower().encode(), value.encode())
+        answer = (
+            b"%bcache-control: no-store\r\ncontent-type: %b\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n\r\n%b"
+            % (head, media_type, len(body), _EVERY_ANSWER, asked.request_id.encode(), body)
+        )
+        asked.reply(status, answer)
+        seconds = perf_counter() - asked.began
+        telemetry.REQUESTS.count(asked.route, "POST", status, seconds)
+        log.info(
+            "request",
+            method="POST",
+            route=asked.route,
+            status=status,
+            ms=round(seconds * 1000, 1),
+            request_id=asked.request_id,
+        )
+
+
+def _read(url: bytes, body: bytes, caller: Caller) -> tuple[str, BookRequest]:
+    """The route, and what is wanted. Raises a `Problem`."""
+    data: ShowBookingBody
+    if url == _BOOKINGS:
+        data = whole = decode(body, BookingBody)
+        route, show_id = BOOKINGS, whole.show_id
+    else:
+        data = decode(body, ShowBookingBody)
+        route = SHOW_BOOKINGS
+        show_id = show_number(url[len(_BEFORE_SHOW) : -len(_AFTER_SHOW)].decode("latin-1"))
+    if data.user_id is not None:
+        check_user_id(data.user_id)
+    return route, data.to_request(show_id, caller.acting_user(data.user_id))
