@@ -62,8 +62,7 @@ def _explained(evidence: Evidence) -> Iterator[str]:
     """Some order of the commands on each seat explains every answer, and what the seat is in the end."""
     final = _final(evidence)
     lapses = {
-        booking.id: evidence.at(booking.created_at) + evidence.hold_seconds - CLOCK_SECONDS
-        for booking in evidence.held()
+        booking.id: evidence.at(booking.created_at) + evidence.hold_seconds for booking in evidence.held()
     }
     ops = operations(evidence.calls, evidence.ledger.bookings, lapses, final, evidence.ended)
     for seat, of_seat in ops.items():
@@ -95,12 +94,19 @@ def _whole(evidence: Evidence) -> Iterator[str]:
         for booking in evidence.by_user.get(press[0].press, ()):
             made = evidence.at(booking.created_at)
             first = min(call.begin for call in press)
-            heard = [c.end for c in press if c.kind is Kind.BOOK and c.answer in {Answer.DONE, Answer.REFUSED}]
+            heard = [
+                c.end for c in press if c.kind is Kind.BOOK and c.answer in {Answer.DONE, Answer.REFUSED}
+            ]
             if not first - CLOCK_SECONDS <= made <= min(heard, default=evidence.ended) + CLOCK_SECONDS:
                 yield f"{booking.id} was asked for at {first:.3f}, answered at {heard}, and made at {made:.3f}"
     for call in evidence.calls:
         told = call.told
-        if call.kind is not Kind.CANCEL or call.answer is not Answer.DONE or told is None or told.settled_at is None:
+        if (
+            call.kind is not Kind.CANCEL
+            or call.answer is not Answer.DONE
+            or told is None
+            or told.settled_at is None
+        ):
             continue
         others = [c for c in evidence.settling[told.id] if c.kind is Kind.CANCEL]
         settled = evidence.at(told.settled_at)
@@ -156,9 +162,7 @@ def _nothing(evidence: Evidence) -> Iterator[str]:
 def _refusals(evidence: Evidence) -> Iterator[str]:
     """Nobody was refused what was free. Seats that the box office blocks now and then count as blocked throughout."""
     ledger = evidence.ledger
-    seats = tuple(
-        SeatState(s.seat, "BLOCKED") if s.seat in evidence.box_office else s for s in ledger.seats
-    )
+    seats = tuple(SeatState(s.seat, "BLOCKED") if s.seat in evidence.box_office else s for s in ledger.seats)
     careful = Ledger(ledger.bookings, seats, ledger.letters, ledger.available, ledger.counts)
     yield from past.false_refusals(careful)
     yield from past.unfounded_conflicts(careful)
@@ -196,7 +200,9 @@ def _converged(evidence: Evidence) -> Iterator[str]:
 
 
 def _events(evidence: Evidence) -> Iterator[str]:
-    """Every event was sent, those of the show in order; again only with the same id."""
+    """Every change has its event, and every event was sent, those of the show in order; again only with the same id."""
+    if evidence.untold:
+        yield f"{evidence.untold} changes have no event"
     for name, ids in (("the webhook", evidence.heard), ("the consumer", evidence.consumed)):
         if ids is None:
             continue

@@ -22,7 +22,7 @@ class Crowd:
     """What clients share: the servers, the show, and the history."""
 
     def __init__(
-        self, urls: Sequence[str], token: str, show: int, seats: int, box_office: Sequence[str], seed: int
+        self, urls: Sequence[str], token: str, show: int, *, seats: int, box_office: Sequence[str], seed: int
     ) -> None:
         self.servers = [Client(url, token) for url in urls]
         self.show = show
@@ -178,6 +178,8 @@ async def _sit_in_the_box_office(crowd: Crowd, dice: random.Random) -> None:
     while not crowd.ending.is_set():
         seats = tuple(dice.sample(crowd.box_office, dice.choice((1, 1, 2))))
         kind = dice.choice((Kind.BLOCK, Kind.UNBLOCK))
-        call = Call(kind=kind, server=dice.randrange(len(crowd.servers)), press="office", begin=0, seats=seats)
+        call = Call(
+            kind=kind, server=dice.randrange(len(crowd.servers)), press="office", begin=0, seats=seats
+        )
         await crowd.ask(call, f"/api/shows/{crowd.show}/{kind.value}", {"seats": seats})
         await asyncio.sleep(dice.random() * 0.3)

@@ -63,7 +63,9 @@ class Cluster:
 
     def create(self) -> None:
         """Make the data, open to whoever reaches it."""
-        self.run("initdb", "-A", "trust", "-U", self.account, "-E", "UTF8", "--locale=C", "-D", str(self.data))
+        self.run(
+            "initdb", "-A", "trust", "-U", self.account, "-E", "UTF8", "--locale=C", "-D", str(self.data)
+        )
         with (self.data / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 0.0.0.0/0 trust\nhost replication all 0.0.0.0/0 trust\n")
 
@@ -98,7 +100,12 @@ class Cluster:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             alive = self._process is not None and self._process.poll() is None
             # Line 8 is its state (src/include/utils/pidfile.h).
-            return alive and len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() in {"ready", "standby"}
+            return (
+                alive
+                and len(lines) > 7
+                and lines[0] == str(self.pid)
+                and lines[7].strip() in {"ready", "standby"}
+            )
         return False
 
     @property

@@ -35,7 +35,7 @@ class Map(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, dict=True):
     """All of it. `clock`: what to take off a time of the database's to have one of the history.
 
-    `told_events`: how many events the show has; `heard` are their ids as a webhook got them, `consumed` as a consumer of
+    `told_events`: how many events the show has; `untold`: changes without one; `heard` are their ids as a webhook got them, `consumed` as a consumer of
     RabbitMQ did (None: there was none). `offences` are those of `rowlock verify`. `emptied`: when an operator threw the
     broker's queues away.
     """
@@ -51,6 +51,7 @@ class Evidence(msgspec.Struct, dict=True):
     readers: list[Reader]
     offences: list[str]
     told_events: int
+    untold: int
     heard: list[str]
     consumed: list[str] | None = None
     emptied: float | None = None

@@ -87,9 +87,9 @@ def take(call: Call, reply: Reply) -> None:
     call.end = now()
     call.status = reply.status
     try:
-        if call.kind in {Kind.BLOCK, Kind.UNBLOCK} and reply.status == 200:
-            call.answer = Answer.DONE
-        elif reply.status in {200, 201} and _QUEUED.decode(reply.body).reason == "queued":
+        if (call.kind in {Kind.BLOCK, Kind.UNBLOCK} and reply.status == 200) or (
+            reply.status in {200, 201} and _QUEUED.decode(reply.body).reason == "queued"
+        ):
             call.answer = Answer.DONE
         elif reply.status in {200, 201}:
             call.told = _BOOKING.decode(reply.body)

@@ -90,7 +90,7 @@ class _Line:
 
     def __init__(self, events: Sequence[tuple[float, int, int]]) -> None:
         last = len(events)
-        self.next = [*range(1, last + 1), 0]  # the last entry is the list's head and end
+        self.next: list[int] = [*range(1, last + 1), 0]  # the last entry is the list's head and end
         self.previous = [last, *range(last)]
         self._answer = {n: at for at, (_, is_answer, n) in enumerate(events) if is_answer}
         self._number = [n for _, _, n in events]

@@ -103,5 +103,5 @@ class Link:
     async def _let_through(self) -> None:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        while self.silent:
-            await asyncio.sleep(3600)
+        if self.silent:
+            await asyncio.sleep(3600)  # until the connection is broken

@@ -66,8 +66,23 @@ class Network:
         _ip("link", "set", f"{name}o", "up")
         _ip("-n", name, "addr", "add", f"{theirs}/30", "dev", "us")
         _ip("-n", name, "link", "set", "us", "up")
-        _ip("-n", name, "route", "add", "default", "via", ours)  # webhooks go to the first server's address of us
-        _ip("-n", name, "link", "add", "db", "type", "veth", "peer", "name", f"s{number}", "netns", self.database)
+        _ip(
+            "-n", name, "route", "add", "default", "via", ours
+        )  # webhooks go to the first server's address of us
+        _ip(
+            "-n",
+            name,
+            "link",
+            "add",
+            "db",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            f"s{number}",
+            "netns",
+            self.database,
+        )
         _ip("-n", name, "addr", "add", f"{at_server}/30", "dev", "db")
         _ip("-n", name, "link", "set", "db", "up")
         _ip("-n", self.database, "addr", "add", f"{at_database}/30", "dev", f"s{number}")

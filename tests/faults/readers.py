@@ -12,7 +12,9 @@ import msgspec
 
 from tests.faults.evidence import Reader
 
-QUIET_SECONDS_MAX = 20.0  # a stream says something every 15 s; a browser would notice a dead server later still
+QUIET_SECONDS_MAX = (
+    20.0  # a stream says something every 15 s; a browser would notice a dead server later still
+)
 PAUSE_SECONDS = 0.3
 
 
@@ -60,4 +62,6 @@ def take(reader: Reader, event: str) -> None:
         reader.letters = "".join(letters)
     reader.version = data["version"]
     if data["available"] != reader.letters.count("A"):
-        reader.gaps.append(f"version {reader.version} has {data['available']} free seats, and shows {reader.letters}")
+        reader.gaps.append(
+            f"version {reader.version} has {data['available']} free seats, and shows {reader.letters}"
+        )

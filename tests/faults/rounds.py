@@ -34,8 +34,8 @@ READERS = 4
 CALM_SECONDS = 1.0  # between nemeses, so that there is something to break
 QUIET_SECONDS_MAX = 60.0
 STATE = """
-    SELECT i.version, i.told_events, string_agg(s.status::text, '' ORDER BY s.seat_no) AS letters
-    FROM inventory i JOIN seats s USING (show_id) WHERE show_id = $1 GROUP BY i.version, i.told_events"""
+    SELECT i.version, i.told_events, i.version - i.told_version AS untold, string_agg(s.status::text, '' ORDER BY s.seat_no) AS letters
+    FROM inventory i JOIN seats s USING (show_id) WHERE show_id = $1 GROUP BY i.version, i.told_events, i.told_version"""
 
 
 class Round(msgspec.Struct):
@@ -54,7 +54,7 @@ async def run(world: World, plan: Round, extra: Callable[[World], Awaitable[None
     clock = time.time() - time.monotonic()
     world.show = await _new_show(world, plan.seats)
     urls = [server.url for server in world.servers]
-    crowd = Crowd(urls, world.token, world.show, plan.seats, BOX_OFFICE, plan.seed)
+    crowd = Crowd(urls, world.token, world.show, seats=plan.seats, box_office=BOX_OFFICE, seed=plan.seed)
     readers = [Reader() for _ in range(READERS)]
     async with contextlib.AsyncExitStack() as stack:
         for number, reader in enumerate(readers):
@@ -84,7 +84,9 @@ async def _gather(world: World, crowd: Crowd, readers: list[Reader], clock: floa
     """Wait until all is quiet, and look at everything."""
     client = Client(world.servers[0].url, world.token)
     try:
-        queued = {c.booking for c in crowd.calls if c.kind is Kind.QUEUE and c.answer is Answer.DONE and c.booking}
+        queued = {
+            c.booking for c in crowd.calls if c.kind is Kind.QUEUE and c.answer is Answer.DONE and c.booking
+        }
         await _until(lambda: _decided(world, queued))
         ledger = await read_ledger(client, world.show)
     finally:
@@ -114,6 +116,7 @@ async def _gather(world: World, crowd: Crowd, readers: list[Reader], clock: floa
         readers=readers,
         offences=[f"{f.rule.name}: {offence}" for f in report.findings for offence in f.offences],
         told_events=state["told_events"],
+        untold=state["untold"],
         heard=heard.ids(world.show),
         consumed=consumed,
         emptied=world.emptied,
@@ -179,9 +182,11 @@ async def _consumed(world: World, events: int) -> list[str]:
 async def _until(check: Callable[[], Awaitable[T]]) -> T:
     """Wait until something is so, or long enough: the checker tells what is not."""
     deadline = now() + QUIET_SECONDS_MAX
-    while not (found := await check()) and now() < deadline:
+    while True:
+        found = await check()
+        if found or now() > deadline:
+            return found
         await asyncio.sleep(0.2)
-    return found
 
 
 async def _is(so: bool) -> bool:

@@ -1,7 +1,7 @@
 """A seat as an object that operations act on: what each answer says of it, and what it may be from one to the next.
 
-A seat's value is its owner: nobody, a hold, a booking, or the box office. That a hold has lapsed is an act of its own,
-which begins at the hold's end: before, nothing that needs it can be explained.
+A seat's value is its owner: nobody, a hold, a booking, or the box office. That a hold lapses is an act of its own, at the
+hold's end: before, nothing that needs it can be explained, and afterwards nothing that needs the hold.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rowlock.stampede.records import Booking
+from tests.faults.evidence import CLOCK_SECONDS
 from tests.faults.history import Answer, Call, Kind, presses
 from tests.faults.linear import NEVER, Op
 
@@ -65,7 +66,11 @@ def step(state: State, act: Act) -> State | None:
 
 
 def operations(
-    calls: Sequence[Call], bookings: Iterable[Booking], lapses: dict[str, float], final: dict[str, State], end: float
+    calls: Sequence[Call],
+    bookings: Iterable[Booking],
+    lapses: dict[str, float],
+    final: dict[str, State],
+    end: float,
 ) -> dict[str, list[Op[Act]]]:
     """The operations on each seat. `lapses`: when each hold runs out; `final`: what the seats are after `end`."""
     known = {booking.id: booking for booking in bookings}
@@ -85,7 +90,7 @@ def operations(
                 ops[seat].append(op)
     for identifier, lapse in lapses.items():
         for seat in known[identifier].seats:
-            ops[seat].append(Op(lapse, NEVER, Act("lapse", identifier)))
+            ops[seat].append(Op(lapse - CLOCK_SECONDS, lapse + CLOCK_SECONDS, Act("lapse", identifier)))
     for seat, state in final.items():
         ops[seat].append(Op(end, end + 1, Act("is", state.owner, state.letter)))
     return ops
@@ -94,7 +99,9 @@ def operations(
 def _booked(press: list[Call], made: Booking | None) -> Iterator[tuple[str, Op[Act]]]:
     """A wish, however often it was asked for: its booking has a user of its own, so the books tell what came of it."""
     begin = press[0].begin
-    answered = [call for call in press if call.kind is Kind.BOOK and call.answer in {Answer.DONE, Answer.REFUSED}]
+    answered = [
+        call for call in press if call.kind is Kind.BOOK and call.answer in {Answer.DONE, Answer.REFUSED}
+    ]
     end = min((call.end for call in answered), default=NEVER)
     if made is None:
         return

@@ -65,29 +65,32 @@ async def torture(minutes: float, seed: int, folder: Path) -> Summary:
     try:
         await asyncio.to_thread(rabbit.start)
         while time.monotonic() < ends:
-            for setting, strikes in schedule(seed + number // 100):
+            for setting, strikes in schedule(seed):
                 if time.monotonic() >= ends:
                     break
                 number += 1
                 plan = Round(seed * 10_000 + number, strikes)
-                await _play(plan, setting, folder / f"round-{number}", rabbit, summary)
+                await _play(plan, setting, _folder(folder, number), rabbit, summary)
             seed += 1
     finally:
         rabbit.close()
     return summary
 
 
-async def _play(
-    plan: Round, setting: Setting, folder: Path, rabbit: RabbitServer, summary: Summary
-) -> None:
-    folder.mkdir()
-    folder.chmod(0o755)
+def _folder(folder: Path, number: int) -> Path:
+    """A round's own; other accounts may pass through it."""
+    found = folder / f"round-{number}"
+    found.mkdir(mode=0o755)
+    return found
+
+
+async def _play(plan: Round, setting: Setting, folder: Path, rabbit: RabbitServer, summary: Summary) -> None:
     _say(f"round {folder.name}, {setting}, seed {plan.seed}: {', '.join(plan.strikes)}")
     try:
         async with opened(setting, folder, rabbit=rabbit) as world:
             world.say = _say
             evidence = await run(world, plan)
-    except Exception as error:  # noqa: BLE001 (whatever ended a round is told, and the others are played)
+    except Exception as error:
         summary.findings.append(f"{folder.name}: ended by {error!r}")
         _say(summary.findings[-1])
         return
@@ -103,7 +106,9 @@ async def _play(
     summary.findings += found
     for line in found[:20]:
         _say(f"  FOUND {line}")
-    _say(f"  {len(evidence.calls)} commands, {len(evidence.ledger.bookings)} bookings: {'FAIL' if found else 'ok'}")
+    _say(
+        f"  {len(evidence.calls)} commands, {len(evidence.ledger.bookings)} bookings: {'FAIL' if found else 'ok'}"
+    )
 
 
 def _say(line: str) -> None:
@@ -112,7 +117,9 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     wanted = parser.parse_args()
@@ -130,7 +137,9 @@ def main() -> int:
         counted: collections.Counter[str] = getattr(summary, name)
         each = ", ".join(f"{what} {count}" for what, count in counted.most_common())
         _say(f"{counted.total():>9,} {name}: {each}")
-    _say(f"{summary.histories:>9,} histories checked: {summary.bookings:,} bookings, {summary.events:,} events")
+    _say(
+        f"{summary.histories:>9,} histories checked: {summary.bookings:,} bookings, {summary.events:,} events"
+    )
     for line in summary.findings:
         _say(f"FOUND {line}")
     _say("FAIL" if summary.findings else "PASS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -169,10 +169,7 @@ async def _database(
         dsn = f"postgresql://{standby.account}@{hosts}/postgres?target_session_attrs=read-write"
         return [dsn] * SERVERS, local, [[]] * SERVERS
     if world.setting is Setting.DISK:
-        folder.mkdir()
-        size = f"size={DISK_MB}m"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "rowlock-torture", folder], check=True)
-        stack.callback(subprocess.run, ["umount", "--lazy", folder], check=True)
+        stack.enter_context(_small_disk(folder))
         world.cluster = Cluster(folder, options={"min_wal_size": "32MB", "max_wal_size": "64MB"})
         await _begin(world.cluster, stack)
         return [world.dsn] * SERVERS, local, [[]] * SERVERS
@@ -186,6 +183,17 @@ async def _database(
     return [link.dsn(world.cluster.account) for link in world.links], local, [[]] * SERVERS
 
 
+@contextlib.contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    folder.mkdir()
+    size = f"size={DISK_MB}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "rowlock-torture", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
 async def _begin(cluster: Cluster, stack: contextlib.AsyncExitStack) -> None:
     await asyncio.to_thread(cluster.create)
     stack.callback(cluster.stop)
@@ -196,7 +204,17 @@ async def follow(primary: Cluster, standby: Cluster) -> None:
     """Make a standby of a primary anew, started, and synchronous."""
     source = f"host=127.0.0.1 port={primary.port} user={primary.account}"
     await asyncio.to_thread(
-        standby.run, "pg_basebackup", "-R", "-X", "stream", "-c", "fast", "-d", source, "-D", str(standby.data)
+        standby.run,
+        "pg_basebackup",
+        "-R",
+        "-X",
+        "stream",
+        "-c",
+        "fast",
+        "-d",
+        source,
+        "-D",
+        str(standby.data),
     )
     await asyncio.to_thread(standby.start)
     connection = await asyncpg.connect(primary.dsn)
@@ -204,7 +222,9 @@ async def follow(primary: Cluster, standby: Cluster) -> None:
         await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         await connection.execute("SELECT pg_reload_conf()")
         for _ in range(600):
-            if await connection.fetchval("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            if await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+            ):
                 return
             await asyncio.sleep(0.1)
         raise AssertionError("the standby does not follow")
@@ -218,4 +238,10 @@ def shifted(by: str) -> list[str]:
     found = Path(library)
     if not found.exists():
         raise AssertionError("libfaketime is not installed (scripts/install-debian-packages.sh installs it)")
-    return ["env", f"LD_PRELOAD={found}", f"FAKETIME={by}", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1"]
+    return [
+        "env",
+        f"LD_PRELOAD={found}",
+        f"FAKETIME={by}",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        "DONT_FAKE_MONOTONIC=1",
+    ]

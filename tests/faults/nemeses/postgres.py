@@ -9,11 +9,13 @@ import shutil
 
 import asyncpg
 
+from tests.faults.history import now
 from tests.faults.world import World, follow
 
 BACKENDS_ENDED = 10
-DISK_LEFT_BYTES = 64 << 10
-FULL_SECONDS = 6.0
+FULL_SECONDS = 11.0  # longer than a command waits, so that callers hear of it
+FULL_SECONDS_MAX = 40
+DISK_FULL = b"No space left on device"
 
 
 async def postgres_killed(world: World, dice: random.Random) -> None:
@@ -51,14 +53,13 @@ async def failed_over(world: World, dice: random.Random) -> None:
     """The primary dies, its synchronous standby is promoted; then the old one follows the new."""
     old, new = world.cluster, world.standby
     assert new is not None
-    await asyncio.to_thread(old.stop, dice.choice(("immediate",)))
+    await asyncio.to_thread(dice.choice((old.stop, old.kill)))
     await asyncio.to_thread(new.run, "pg_ctl", "promote", "-w", "-D", str(new.data))
     world.cluster, world.standby = new, old
     connection = await asyncpg.connect(new.dsn)
-    with contextlib.closing(contextlib.ExitStack()):
-        # Nobody confirms until the other follows: for so long it commits alone, as an operator would have it.
-        await connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
-        await connection.execute("SELECT pg_reload_conf()")
+    # Nobody follows it yet: for so long it commits alone, as an operator would have it.
+    await connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+    await connection.execute("SELECT pg_reload_conf()")
     await connection.close()
     await world.all_ready()
     shutil.rmtree(old.data)
@@ -66,14 +67,25 @@ async def failed_over(world: World, dice: random.Random) -> None:
 
 
 async def disk_full(world: World, dice: random.Random) -> None:
-    """The file system is filled to the brim, and given room again. PostgreSQL may crash of it, and is then started."""
+    """The file system is filled to the brim until PostgreSQL says so and callers are told, and is given room again.
+
+    PostgreSQL may crash of it, and is then started.
+    """
     ballast = world.folder / "pg" / "ballast"
-    free = shutil.disk_usage(ballast.parent).free
-    with ballast.open("wb") as file:  # noqa: ASYNC230 (in memory)
-        for _ in range(max(0, free - DISK_LEFT_BYTES) >> 16):
-            file.write(b"\0" * 65_536)
-    await asyncio.sleep(FULL_SECONDS)
-    assert shutil.disk_usage(ballast.parent).free < DISK_LEFT_BYTES * 4, "it was never full"
+    log = world.folder / "pg" / "log"
+    said = log.read_bytes().count(DISK_FULL)
+    full_since = 0.0
+    with ballast.open("ab", buffering=0) as file:
+        for _ in range(FULL_SECONDS_MAX * 4):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"\0" * 8_192)
+            if not full_since and log.read_bytes().count(DISK_FULL) > said:
+                full_since = now()
+            if full_since and now() - full_since > FULL_SECONDS:
+                break
+            await asyncio.sleep(0.25)
+    assert full_since, "it was never full"
     ballast.unlink()
     await asyncio.to_thread(world.cluster.start)  # nothing to do, where it still runs
     await world.all_ready()
