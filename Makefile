@@ -17,7 +17,7 @@ PAGE_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.*' 2>/de
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run page test check fuzz audit licences bench bench-full bench-live format schema lock clean test-web check-web format-web FORCE
+.PHONY: help run page test check fuzz torture audit licences bench bench-full bench-live bench-overload format schema lock clean test-web check-web format-web FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ bench-full: .venv/.bench ## measure the rest, curves included, in some forty min
 
 bench-live: .venv/.dev ## measure live seat maps, on a database of its own (docs/benchmarks.md)
 	$(PY) -m benchmarks.live_maps
+
+torture: .venv/.dev ## break everything under load for MINUTES=30, and check the history; SEED=1 plays it again (root)
+	@sh scripts/install-debian-packages.sh
+	$(PY) -m tests.faults.torture --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
+
+bench-overload: .venv/.dev ## measure five times as many callers as serve best, for SECONDS=300 (docs/reliability.md)
+	$(PY) -m benchmarks.overload --seconds $(or $(SECONDS),300)
 
 format: .venv/.dev ## format the code, and mend what the linter can
 	$(PY) -m ruff format .

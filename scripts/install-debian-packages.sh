@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need of Debian, installed where that is possible: PostgreSQL 15, to run on it too, Redis and RabbitMQ, of
-# which the tests start their own, what deploy/ is for (nginx, PgBouncer, Prometheus), and Chromium, to look at the page
+# which the tests start their own, what deploy/ is for (nginx, PgBouncer, Prometheus), what breaks clocks and networks (faketime, nftables), and Chromium, to look at the page
 # with. No cluster is made, and nothing is started.
 set -eu
 missing=
@@ -11,6 +11,9 @@ command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v nginx >/dev/null || missing="$missing nginx"
 command -v pgbouncer >/dev/null || missing="$missing pgbouncer"
 command -v promtool >/dev/null || missing="$missing prometheus" # brings promtool along
+[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ] || missing="$missing faketime"
+command -v nft >/dev/null || [ -x /usr/sbin/nft ] || missing="$missing nftables"
+command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and can't be by us, which needs root and apt-get:$missing" >&2

@@ -35,7 +35,8 @@ class Heard(NamedTuple):
 class Receiver:
     """`answer` says what is answered to a request; None: never an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.heard: list[Heard] = []
         self.answer: Callable[[Heard], bytes | None] = lambda _: OK
         self.port = 0
@@ -45,7 +46,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}/hooks"
+        return f"http://{self.host}:{self.port}/hooks"
 
     def ids(self, show: int) -> list[str]:
         """The ids of a show's events, as they came."""
@@ -58,7 +59,7 @@ class Receiver:
 
     async def open(self) -> None:
         """Listen: on the same port as before, if it did before."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -92,9 +93,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
     """A receiver that listens."""
-    receiver = Receiver()
+    receiver = Receiver(host)
     await receiver.open()
     try:
         yield receiver

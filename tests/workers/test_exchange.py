@@ -54,8 +54,10 @@ async def bind(url: str, name: str, queue: str, key: str) -> None:
         await declared.bind(exchange, key)
 
 
-async def read(url: str, name: str, queue: str) -> list[aio_pika.abc.AbstractIncomingMessage]:
-    """All that is in a queue now, in its order."""
+async def read(
+    url: str, name: str, queue: str, *, keep: bool = False
+) -> list[aio_pika.abc.AbstractIncomingMessage]:
+    """All that is in a queue now, in its order. `keep`: the queue stays, to be read again."""
     connection = await aio_pika.connect(url)
     found = []
     async with connection:
@@ -63,7 +65,8 @@ async def read(url: str, name: str, queue: str) -> list[aio_pika.abc.AbstractInc
         declared = await channel.declare_queue(f"{name}.{queue}", passive=True)
         while (message := await declared.get(no_ack=True, fail=False)) is not None:
             found.append(message)
-        await declared.delete()
+        if not keep:
+            await declared.delete()
     return found
 
 

@@ -138,10 +138,10 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> Reply:
         """Send a request, and read its answer. Raises `Lost`."""
-        self._begin()
-        self._answer = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
             raise Lost("the connection was closed")
+        self._begin()
+        self._answer = asyncio.get_running_loop().create_future()
         self.send(request)
         return await self._answer
 
