@@ -25,7 +25,8 @@ import msgspec
 
 from rowlock.domain.layout_compile import compile_layout
 from rowlock.domain.layout_spec import NumberedSpec, encode_spec
-from rowlock.operations.bulk import BulkShow, new_show_ids, write_shows
+from rowlock.operations.bulk import BulkShow, write_shows
+from rowlock.operations.show_ids import new_show_ids
 from rowlock.operations.views import ShowKind
 from rowlock.postgres.jobs import connect_job, job_transaction
 from rowlock.postgres.pool import Database

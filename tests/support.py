@@ -12,6 +12,8 @@ import pytest
 
 from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
+from rowlock.engine.lane import Lane
+from rowlock.engine.lanes import FixedLanes
 from rowlock.operations import verify
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
@@ -101,3 +103,11 @@ async def let_lapse(context: Context, *bookings: UUID) -> None:
         await connection.execute(
             "UPDATE seats SET held_until = $2 WHERE booking_id = ANY ($1::uuid[])", bookings, past
         )
+
+
+def lane_of(context: Context, show_id: int) -> Lane:
+    """The lane that a show's commands go to."""
+    lanes = context.engine._lanes
+    if isinstance(lanes, FixedLanes):
+        return lanes._lanes[show_id % len(lanes._lanes)]
+    return lanes._lane(show_id)

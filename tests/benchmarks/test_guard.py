@@ -20,6 +20,7 @@ from litestar import Litestar
 
 from rowlock.operations.context import Context
 from tests.http.api import ADMIN, SERVICE, build, new_show, running
+from tests.support import lane_of
 
 SHOWS = 20
 SEATS = 100
@@ -57,7 +58,7 @@ async def costs(dsn: str) -> AsyncIterator[Costs]:
 async def _measure(app: Litestar, shows: list[int], dsn: str) -> Costs:
     context: Context = app.state.context
     statements: list[str] = []
-    lanes = [lane._connection for lane in context.engine._lanes]
+    lanes = {lane_of(context, show)._connection for show in shows}
     for connection in lanes:
         assert connection is not None
         connection.add_query_logger(lambda query: statements.append(query.query))

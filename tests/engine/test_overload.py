@@ -11,7 +11,7 @@ from rowlock.domain.commands import Book, Cancel
 from rowlock.engine import lane as lanes
 from rowlock.engine.engine import Busy
 from rowlock.operations.context import Context
-from tests.support import make_show
+from tests.support import lane_of, make_show
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ def book(show: int, *, queued: bool = False) -> Book:
 
 async def test_a_rush_is_taken_and_a_standing_load_is_bounded(context: Context) -> None:
     """Everybody would wait for seconds under a load that lasts, or be sent away by one that doesn't."""
-    lane = context.engine._lanes[0]
+    lane = lane_of(context, 2)
     loop = asyncio.get_running_loop()
     lane._wanted.set()  # it works on a batch
     lane._rested_at = loop.time()
@@ -43,7 +43,7 @@ async def test_a_rush_is_taken_and_a_standing_load_is_bounded(context: Context) 
 
 async def test_the_bound_follows_the_pace(context: Context) -> None:
     """A slow database would make a few hundred wait as long as thousands do at a fast one."""
-    lane = context.engine._lanes[0]
+    lane = lane_of(context, 2)
     lane._pace = 3_000
     assert lane._standing_max == 120
     lane._pace = 100
@@ -56,7 +56,7 @@ async def test_it_serves_and_comes_to_rest_again(context: Context, monkeypatch: 
     """A server that was overloaded once would go on to refuse."""
     monkeypatch.setattr(lanes, "RUSH_SECONDS_MAX", 0.0)
     show = await make_show(context, 5_000)
-    lane = context.engine._lanes[show % len(context.engine._lanes)]
+    lane = lane_of(context, show)
     booked = refused = 0
 
     async def ask_again() -> None:
