@@ -35,6 +35,17 @@ DEBIAN_BIN_DIR = Path("/usr/lib/postgresql/15/bin")
 # Losing power would lose the tests' data: nobody minds. The rest is PostgreSQL's stock, as in production.
 FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
+# A database of a Citus cluster that `rowlock migrate --distributed` was run on, to run tests of the engine on, one process
+# at a time (-n 0). Everything in it is deleted. docs/decisions/0021 says what was run on it.
+CITUS_URL = os.environ.get("ROWLOCK_TEST_CITUS_URL")
+EMPTY = (
+    "TRUNCATE shows, inventory, seats, bookings, outbox, webhook_queues, deliveries",
+    "TRUNCATE booking_queues, booking_requests, pruned_requests, audit",
+    "DELETE FROM webhooks",
+    "DELETE FROM revocations",
+    "ALTER SEQUENCE show_ids RESTART",
+)
+
 _numbers = itertools.count(1)
 
 
@@ -54,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses a database."""
     for item in items:
-        if "server" in getattr(item, "fixturenames", ()):
+        if {"server", "dsn"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.postgres)
 
 
@@ -133,9 +144,13 @@ def empty_dsn(server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def dsn(server: EmbeddedPostgres, template: str) -> Iterator[str]:
-    """A fresh, migrated database."""
-    yield from _database(server, template)
+def dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh, migrated database; where there is a Citus to test on, its own, emptied."""
+    if CITUS_URL:
+        run_sql(CITUS_URL, *EMPTY)
+        yield CITUS_URL
+        return
+    yield from _database(request.getfixturevalue("server"), request.getfixturevalue("template"))
 
 
 @pytest.fixture(scope="session")

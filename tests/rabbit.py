@@ -88,6 +88,17 @@ class RabbitServer:
                 break
         raise AssertionError(f"RabbitMQ did not start: {(self.folder / 'log').read_text()[-3000:]}")
 
+    def ask(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of RabbitMQ's own commands against this node."""
+        return subprocess.run(
+            [SERVER.with_name(program), *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def kill(self) -> None:
         """End it as a power failure does."""
         assert self._node is not None

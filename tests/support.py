@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
@@ -13,6 +16,7 @@ from rowlock.operations import verify
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
 from rowlock.operations.create_show import NewShow, create_show
+from rowlock.postgres.pool import Database
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 
@@ -35,6 +39,14 @@ AUDIT = {
             FROM seats GROUP BY show_id) c USING (show_id)
         WHERE (i.available, i.reserved, i.booked, i.blocked) IS DISTINCT FROM (c.a, c.r, c.b, c.x)""",
 }
+
+
+def spread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every `Database` that a test makes be one whose tables are spread by show."""
+    names = [field.name for field in fields(Database)]
+    defaults = list(Database.__init__.__defaults__ or ())
+    defaults[names.index("sharded") - len(names)] = True
+    monkeypatch.setattr(Database.__init__, "__defaults__", tuple(defaults))
 
 
 async def audit(context: Context) -> None:

@@ -113,6 +113,40 @@ def test_an_old_schema_is_refused_until_migrated(tmp_path: Path, empty_dsn: str)
     assert head() in rowlock(tmp_path, "migrate", DATABASE_URL=empty_dsn).stdout
 
 
+def test_a_later_schema_is_refused(tmp_path: Path, dsn: str) -> None:
+    """A server that was left behind would write what the new ones can't read."""
+    run_sql(dsn, "UPDATE alembic_version SET version_num = '9999'")
+    done = rowlock(tmp_path, "serve", DATABASE_URL=dsn, ROWLOCK_SECRET_KEY=KEY, PORT="0")
+    assert_one_line(done, "schema is 9999")
+    assert_one_line(rowlock(tmp_path, "work", DATABASE_URL=dsn), "schema is 9999")
+    assert_one_line(rowlock(tmp_path, "migrate", DATABASE_URL=dsn), "a later Rowlock")
+
+
+def test_tables_are_spread_by_citus_alone(tmp_path: Path, empty_dsn: str) -> None:
+    """An operator would believe that shows are spread, and all of them be on one machine."""
+    done = rowlock(tmp_path, "migrate", "--distributed", DATABASE_URL=empty_dsn)
+    assert_one_line(done, "CREATE EXTENSION citus")
+    assert_one_line(rowlock(tmp_path, "migrate", "--distributed"), "DATABASE_URL")
+
+
+def test_spread_tables_are_not_filled_at_once(tmp_path: Path, dsn: str) -> None:
+    """An import would fail in its middle, with words about plans."""
+    spread = {"DATABASE_URL": dsn, "ROWLOCK_SHARDED": "on", "ROWLOCK_EVENTS": "off"}
+    assert_one_line(rowlock(tmp_path, "seed", **spread), "before `rowlock migrate --distributed`")
+    for name in ("shows.csv", "bookings.csv"):
+        (tmp_path / name).touch()
+    done = rowlock(tmp_path, "import", "shows.csv", "bookings.csv", "--source", "x", **spread)
+    assert_one_line(done, "before `rowlock migrate --distributed`")
+
+
+def test_a_taken_port_for_metrics_is_named(tmp_path: Path, dsn: str) -> None:
+    """A worker would be watched by nobody, or end with a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = rowlock(tmp_path, "work", DATABASE_URL=dsn, ROWLOCK_METRICS_PORT=port)
+    assert_one_line(done, f"ROWLOCK_METRICS_PORT={port}")
+
+
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     """A file where the folder should be stops even root."""
     (tmp_path / "var").write_text("")

@@ -105,6 +105,14 @@ def test_settings_never_change() -> None:
         ),
         ({"AMQP_URL": "amqp://:pw@"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
         ({"AMQP_URL": "amqp://host:no"}, "AMQP_URL: must look like amqp://user:password@host:5672/vhost"),
+        (
+            {"ROWLOCK_SHARDED": "on"},
+            "ROWLOCK_EVENTS=on: events are not brought out of tables that are spread; ROWLOCK_SHARDED needs it off",
+        ),
+        (
+            {"ROWLOCK_SHARDED": "on", "ROWLOCK_EVENTS": "off", "ROWLOCK_STATEMENT_TIMEOUT_SECONDS": "0"},
+            "ROWLOCK_STATEMENT_TIMEOUT_SECONDS=0: ROWLOCK_SHARDED needs a limit, as a node may not answer",
+        ),
         ({"ROWLOCK_WORK": "maybe"}, "ROWLOCK_WORK='maybe': must be on or off"),
         ({"ROWLOCK_AUTH": "none"}, "ROWLOCK_AUTH='none': must be 'token' or 'demo'"),
         ({"ROWLOCK_WORKRS": "2"}, "ROWLOCK_WORKRS: there is no such setting; did you mean ROWLOCK_WORKERS?"),

@@ -32,6 +32,7 @@ from rowlock.workers.broker_consumer import BrokerConsumer
 from rowlock.workers.deliveries import Deliverer
 from rowlock.workers.exchange import RabbitExchange
 from rowlock.workers.loop import Loop, Worker
+from rowlock.workers.measuring import Measuring
 from rowlock.workers.outbox import Keeping, Publishing, Queueing, Stage
 from rowlock.workers.sweeper import Sweeper
 from rowlock.workers.table_consumer import RETRY_SECONDS, TableConsumer
@@ -95,7 +96,9 @@ def openapi() -> bytes:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Do the background work until cancelled, without serving."""
+    """Do the background work until cancelled, and serve nothing but metrics, where there is a port for them."""
+    if settings.metrics_port is not None:
+        telemetry.serve_metrics(settings.host, settings.metrics_port)
     async with _context(settings) as context, _running(_work(context, settings)):
         await asyncio.get_running_loop().create_future()  # nobody resolves it: the end is a cancellation
 
@@ -130,6 +133,7 @@ def _database(settings: Settings) -> Database:
         lock_timeout=settings.lock_timeout_seconds,
         idle_in_transaction=settings.idle_in_transaction_seconds,
         direct_dsn=settings.direct_database_url,
+        sharded=settings.sharded,
     )
 
 
@@ -166,8 +170,9 @@ def _work(context: Context, settings: Settings) -> list[Worker]:
     sweeper = Sweeper(context, settings.keep_failed_days, settings.keep_audit_days)
     return [
         Loop("sweeper", sweeper.round, settings.sweep_seconds),
+        Loop("database gauges", Measuring(context).round, LAG_SECONDS),
         *_consumers(context, settings),
-        *_telling(context, settings),
+        *([] if settings.sharded else _telling(context, settings)),  # there are no events there (settings.py)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -37,6 +38,8 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+_PORT_AT_FAULT = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}
 
 HostOption = Annotated[
     str | None, typer.Option(help="Address to listen on; overrides HOST.", show_default=False)
@@ -92,14 +95,29 @@ def work() -> None:
     with _database(_settings(), migrate_first=False) as settings:
         from rowlock.app import run_worker
 
-        _run_until_signal(run_worker(settings))
+        try:
+            _run_until_signal(run_worker(settings))
+        except OSError as cause:
+            if cause.errno not in _PORT_AT_FAULT:
+                raise
+            raise StartError(
+                f"ROWLOCK_METRICS_PORT={settings.metrics_port}: can't listen on {settings.host}: {cause.strerror}"
+            ) from None
 
 
 @cli.command(epilog="Example: DATABASE_URL=postgresql://me@db.example.org/rowlock rowlock migrate")
-def migrate() -> None:
+def migrate(
+    distributed: Annotated[
+        bool,
+        typer.Option("--distributed", help="Spread the tables by show over the nodes of a Citus cluster."),
+    ] = False,
+) -> None:
     """Bring the database's schema to this version's. Safe to run at any time, and by several at once."""
-    with _database(_settings(), migrate_first=True):
-        typer.echo(f"The schema is {current_schema()}.")
+    settings = _settings()
+    if distributed and settings.database_url is None:
+        raise SettingsError("DATABASE_URL is not set: --distributed needs the coordinator of a Citus cluster")
+    with _database(settings, migrate_first=True, distributed=distributed):
+        typer.echo(f"The schema is {current_schema()}{', spread by show' if distributed else ''}.")
 
 
 @cli.command(epilog="Example: rowlock token --role admin --user-id ops --hours 1")
@@ -170,7 +188,7 @@ def _secret_key(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings, *, migrate_first: bool) -> Iterator[Settings]:
+def _database(settings: Settings, *, migrate_first: bool, distributed: bool = False) -> Iterator[Settings]:
     """The settings of a database that is there, with the right schema: the embedded one if none is named."""
 
     with contextlib.ExitStack() as stack:
@@ -187,7 +205,10 @@ def _database(settings: Settings, *, migrate_first: bool) -> Iterator[Settings]:
         asyncio.run(reach.check(dsn, variable))
         if settings.direct_database_url is not None:
             asyncio.run(reach.check(settings.direct_database_url, "ROWLOCK_DIRECT_DATABASE_URL"))
-        asyncio.run(reach.upgrade(dsn, variable) if migrate_first else reach.check_schema(dsn, variable))
+        if migrate_first:
+            asyncio.run(reach.upgrade(dsn, variable, distributed=distributed))
+        else:
+            asyncio.run(reach.check_schema(dsn, variable, sharded=settings.sharded))
         yield settings
 
 

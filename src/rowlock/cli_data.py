@@ -80,6 +80,7 @@ def register(cli: typer.Typer, open_database: OpenDatabase) -> None:
         the report on the whole database that follows changes nothing about the exit code.
         """
         with open_database() as settings:
+            _refuse_spread(settings, "import")
             _import(settings, shows, bookings, source)
             if not _verify(settings):
                 typer.echo(
@@ -105,6 +106,7 @@ def register(cli: typer.Typer, open_database: OpenDatabase) -> None:
         With any of --shows, --seats and --bookings: make a big world, on top of what is there.
         """
         with open_database() as settings:
+            _refuse_spread(settings, "seed")
             if shows is seats is bookings is None:
                 made = _run(_samples(settings))
                 typer.echo(
@@ -204,6 +206,14 @@ def _as_json(report: Report) -> dict[str, object]:
     }
 
 
+def _refuse_spread(settings: Settings, command: str) -> None:
+    """What writes many shows at once does so before they are spread."""
+    if settings.sharded:
+        raise DatabaseError(
+            f"ROWLOCK_SHARDED=true: run `rowlock {command}` before `rowlock migrate --distributed`, which spreads what is there"
+        )
+
+
 def _import(settings: Settings, shows: Path, bookings: Path, source: str) -> None:
     began = perf_counter()
     work = import_bookings(
@@ -251,7 +261,7 @@ async def _samples(settings: Settings) -> int:
 
 def _database(settings: Settings) -> Database:
     assert settings.database_url is not None, "whoever opens the database sets its address"
-    return Database(settings.database_url, statement_cache=settings.statement_cache)
+    return Database(settings.database_url, statement_cache=settings.statement_cache, sharded=settings.sharded)
 
 
 @contextmanager

@@ -145,7 +145,9 @@ def _run(open_database: OpenDatabase, work: Callable[[Context], Awaitable[T]]) -
 
 async def _with_context(settings: Settings, work: Callable[[Context], Awaitable[T]]) -> T:
     assert settings.database_url is not None, "whoever opens the database sets its address"
-    database = Database(settings.database_url, statement_cache=settings.statement_cache)
+    database = Database(
+        settings.database_url, statement_cache=settings.statement_cache, sharded=settings.sharded
+    )
     async with open_context(
         database,
         lanes=1,

@@ -34,6 +34,7 @@ import uvloop
 
 from rowlock import settings as settings_module
 from rowlock import telemetry
+from rowlock.allocator import give_back_large_blocks
 from rowlock.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -177,6 +178,7 @@ def _serve_here(
     """Serve in this process; False if the application could not start."""
     from rowlock.http.live import end_streams
 
+    give_back_large_blocks()
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     work: bool = Field(
         default=True, description="on: servers do the background work too; off: only `rowlock work` does"
     )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="port where `rowlock work` serves its metrics, at HOST"
+    )
     keep_failed_days: float = Field(
         default=30, gt=0, le=36_500, description="how long FAILED bookings are kept"
     )
@@ -160,6 +163,9 @@ class Settings(BaseSettings):
     )
     lanes: int = Field(
         default=2, ge=1, le=16, description="batches a process may have in flight, a connection each"
+    )
+    sharded: bool = Field(
+        default=False, description="on: tables are spread by show (Citus); each show has a lane of its own"
     )
     pool_size: int = Field(
         default=10, ge=4, le=1000, description="connections of a process for reading, and for background work"
@@ -284,6 +290,14 @@ class Settings(BaseSettings):
         if self.auth == "demo" and not is_loopback(self.host):
             raise ValueError(
                 f"HOST={self.host}: demo mode (ROWLOCK_AUTH=demo) lets every caller do everything, so it listens on loopback only (127.0.0.1)"
+            )
+        if self.sharded and not self.statement_timeout_seconds:
+            raise ValueError(
+                "ROWLOCK_STATEMENT_TIMEOUT_SECONDS=0: ROWLOCK_SHARDED needs a limit, as a node may not answer"
+            )
+        if self.sharded and self.events:
+            raise ValueError(
+                "ROWLOCK_EVENTS=on: events are not brought out of tables that are spread; ROWLOCK_SHARDED needs it off"
             )
         needs = (
             (self.direct_database_url, "direct_database_url", self.database_url, "database_url"),

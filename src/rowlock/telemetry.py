@@ -29,6 +29,7 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    start_http_server,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -63,6 +64,24 @@ BATCH_SECONDS = Histogram(
 BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run again.", ["cause"])
 LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
 HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
+HOLDS_OVERDUE = Gauge(
+    "rowlock_holds_overdue_seconds",
+    "How long the oldest hold is past its time that nobody has swept.",
+    multiprocess_mode="livemax",
+)
+STANDBYS = Gauge(
+    "rowlock_standbys", "Standbys that PostgreSQL sends its log to.", multiprocess_mode="livemax"
+)
+REPLICATION_SECONDS = Gauge(
+    "rowlock_replication_lag_seconds",
+    "How far the standby that is furthest behind is behind, by what it says itself.",
+    multiprocess_mode="livemax",
+)
+REPLICATION_BYTES = Gauge(
+    "rowlock_replication_lag_bytes",
+    "How much of PostgreSQL's log the standby that is furthest behind has not replayed.",
+    multiprocess_mode="livemax",
+)
 BOOKINGS_PRUNED = Counter("rowlock_bookings_pruned_total", "Old FAILED bookings that were removed.")
 EVENTS = Counter(
     "rowlock_events_total", "Events that were queued for webhooks, or published to the broker.", ["stage"]
@@ -191,6 +210,11 @@ def render() -> tuple[bytes, str]:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serve the metrics of this process alone, for who serves nothing else. Raises OSError where the port is taken."""
+    start_http_server(port, host)
 
 
 def worker_ended(pid: int, folder: str) -> None:

@@ -18,7 +18,7 @@ from tests.seatmap.test_live import Reader
 from tests.seatmap.test_maps import committed, shown
 from tests.support import audit, make_show
 
-SECONDS_MAX = 5.0  # how long after the last change every map must be what the database holds
+SECONDS_MAX = 2.0  # how long after the last change every map must be what the database holds
 
 
 async def torment(dice: random.Random, redis_server: RedisServer) -> list[str]:

@@ -1,4 +1,7 @@
-"""Two processes' worth of Rowlock on one database: nothing is shared but PostgreSQL."""
+"""Two processes' worth of Rowlock on one database: nothing is shared but PostgreSQL.
+
+Every race is run twice: on batches for many shows, and with a lane a show, as on tables that are spread.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,17 @@ import pytest
 
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres.pool import Database
+from tests.conftest import CITUS_URL
+from tests.support import spread_by_default
+
+
+@pytest.fixture(params=["sharded"] if CITUS_URL else ["together", "sharded"], autouse=True)
+def sharded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the tables count as spread by show."""
+    spread = bool(request.param == "sharded")
+    if spread:
+        spread_by_default(monkeypatch)
+    return spread
 
 
 @pytest.fixture

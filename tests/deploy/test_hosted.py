@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from rowlock.settings import known_variables
 from tests.processes import environment, left_behind, wait_until_ready
 from tests.programs import free_port
 
@@ -69,3 +70,19 @@ def test_all_platforms_are_told_the_same() -> None:
     assert railway["deploy"]["startCommand"] in PROCFILE["web"]
     paths = {web["healthCheckPath"], railway["deploy"]["healthcheckPath"]}
     assert paths | {check["path"] for check in fly["http_service"]["checks"]} == {"/ready"}
+
+
+def test_heroku_is_told_what_the_procfile_needs() -> None:
+    """A new app would have no database, no key, or no worker, and its page say "Application error"."""
+    app = json.loads((ROOT / "app.json").read_text())
+    assert app["formation"].keys() == PROCFILE.keys() - {"release"}
+    assert all(process["quantity"] == 1 for process in app["formation"].values())
+    assert [addon["as"] for addon in app["addons"]] == ["DATABASE"]  # it sets DATABASE_URL
+    assert app["env"]["ROWLOCK_SECRET_KEY"]["generator"] == "secret"
+    assert all("value" in wanted or "generator" in wanted for wanted in app["env"].values())
+    known = {*known_variables(), "FORWARDED_ALLOW_IPS"}
+    assert app["env"].keys() <= known
+    given = {name: wanted["value"] for name, wanted in app["env"].items() if "value" in wanted}
+    assert given["ROWLOCK_WORK"] == "off"  # there is a worker
+    assert "0.0.0.0/0" not in given["FORWARDED_ALLOW_IPS"]
+    assert (ROOT / "requirements.txt").read_text().splitlines()[-1] == "."  # what its buildpack installs

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from rowlock import telemetry
 from rowlock.serving import DRAIN_SECONDS_MAX
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
@@ -45,8 +46,11 @@ def test_selectors_find_what_they_are_for() -> None:
     servers = deployments["rowlock-server"]["spec"]["template"]
     (service,) = of_kind("Service")
     assert service["spec"]["selector"] == servers["metadata"]["labels"]
-    (budget,) = of_kind("PodDisruptionBudget")
-    assert budget["spec"]["selector"]["matchLabels"] == servers["metadata"]["labels"]
+    budgets = {found["metadata"]["name"]: found for found in of_kind("PodDisruptionBudget")}
+    assert budgets.keys() == deployments.keys()
+    for name, budget in budgets.items():
+        labels = deployments[name]["spec"]["template"]["metadata"]["labels"]
+        assert budget["spec"]["selector"]["matchLabels"] == labels
     (scaler,) = of_kind("HorizontalPodAutoscaler")
     assert scaler["spec"]["scaleTargetRef"]["name"] in deployments
     (container,) = servers["spec"]["containers"]
@@ -69,3 +73,26 @@ def test_nothing_runs_as_root_and_everything_may_end_in_order() -> None:
     pod = server["spec"]["template"]["spec"]
     pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] >= 2 * DRAIN_SECONDS_MAX + pause  # draining, then the lanes
+
+
+def test_the_scaler_asks_for_what_the_adapter_brings() -> None:
+    """Servers would be multiplied by their CPU alone, while people wait for a lock."""
+    rules = yaml.safe_load((FOLDER / "prometheus-adapter/values.yaml").read_text())["rules"]["custom"]
+    (scaler,) = of_kind("HorizontalPodAutoscaler")
+    asked = [
+        metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"] if metric["type"] == "Pods"
+    ]
+    assert asked == ["rowlock_lane_depth"]
+    assert [rule["name"]["matches"] for rule in rules] == [f"^({name})$" for name in asked]
+    assert all(telemetry.LANE_DEPTH._name in rule["seriesQuery"] for rule in rules)
+
+
+def test_prometheus_finds_each_port_that_it_is_told_of() -> None:
+    """A worker would be watched by nobody."""
+    for deployment in of_kind("Deployment"):
+        template = deployment["spec"]["template"]
+        (container,) = template["spec"]["containers"]
+        ports = [str(port["containerPort"]) for port in container["ports"]]
+        assert ports == [template["metadata"]["annotations"]["prometheus.io/port"]]
+        named = {one["name"]: one["value"] for one in container["env"]}
+        assert named.get("ROWLOCK_METRICS_PORT", "8000") == ports[0]

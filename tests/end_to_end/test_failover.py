@@ -15,8 +15,11 @@ import asyncpg
 import httpx
 import pytest
 
+from rowlock import telemetry
 from rowlock.operations.context import open_context
+from rowlock.postgres import migrate
 from rowlock.postgres.pool import Database
+from rowlock.workers.measuring import Measuring
 from tests.conftest import DEBIAN_BIN_DIR
 from tests.end_to_end.conftest import Server
 from tests.end_to_end.test_stampede import create
@@ -153,3 +156,27 @@ async def test_the_standby_takes_over_in_mid_sale(pair: Pair, tmp_path: Path, to
         rows = await context.pool.fetch("SELECT id FROM bookings WHERE status = 'CONFIRMED'")
         assert {str(row["id"]) for row in rows} == set(confirmed)
         await audit(context)
+
+
+async def test_a_standby_that_falls_behind_is_seen(pair: Pair) -> None:
+    """Nobody would know, until the primary fails and what the standby lacks is lost."""
+    dsn = pair.address(pair.primary)
+    await migrate.upgrade(dsn)
+    async with open_context(Database(dsn)) as context:
+        measuring = Measuring(context)
+        await measuring.round()
+        assert telemetry.STANDBYS._value.get() == 1
+        standby = await asyncpg.connect(dsn.replace(str(pair.primary), str(pair.standby)).partition("?")[0])
+        try:
+            await standby.execute("SELECT pg_wal_replay_pause()")
+            await context.pool.execute("CREATE TABLE much AS SELECT generate_series(1, 20000) AS n")
+            await asyncio.sleep(0.5)
+            await measuring.round()
+            assert telemetry.REPLICATION_BYTES._value.get() > 500_000
+            await standby.execute("SELECT pg_wal_replay_resume()")
+            async with asyncio.timeout(SECONDS_MAX):
+                while telemetry.REPLICATION_BYTES._value.get() > 500_000:
+                    await asyncio.sleep(0.1)
+                    await measuring.round()
+        finally:
+            await standby.close()

@@ -19,7 +19,7 @@ import yaml
 from tests.end_to_end.conftest import Server
 from tests.end_to_end.test_live import watching
 from tests.end_to_end.test_stampede import create
-from tests.programs import find_program, free_port, running_program
+from tests.programs import find_program, free_port, listens, running_program
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,22 @@ async def servers(dsn: str, tmp_path: Path, redis_server: RedisServer) -> AsyncI
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, servers: list[Server]) -> Iterator[str]:
+async def worker(dsn: str, tmp_path: Path) -> AsyncIterator[str]:
+    """A worker, and where it serves its metrics."""
+    port = free_port()
+    process = Server(dsn, tmp_path, "work", ROWLOCK_METRICS_PORT=str(port))
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            while not listens(port):
+                assert process.process.poll() is None, process.log.read_text()
+                await asyncio.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, servers: list[Server], worker: str) -> Iterator[str]:
     """What is shipped, at the test's servers, and asking more often."""
     folder = tmp_path / "prometheus"
     folder.mkdir()
@@ -64,6 +79,7 @@ def prometheus(tmp_path: Path, servers: list[Server]) -> Iterator[str]:
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [
         f"127.0.0.1:{server.port}" for server in servers
     ]
+    config["scrape_configs"][1]["static_configs"][0]["targets"] = [worker]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     shutil.copy(SHIPPED / "rules.yml", folder)
     url = f"http://127.0.0.1:{free_port()}"
@@ -84,7 +100,9 @@ def prometheus(tmp_path: Path, servers: list[Server]) -> Iterator[str]:
         yield url
 
 
-async def test_every_query_has_data(prometheus: str, servers: list[Server], tokens: dict[str, str]) -> None:
+async def test_every_query_has_data(
+    prometheus: str, servers: list[Server], worker: str, tokens: dict[str, str]
+) -> None:
     """A panel would be empty, or an alert never fire, and nobody would know until the night they are needed."""
     headers = {"Authorization": tokens["admin"]}
     async with (
@@ -113,9 +131,9 @@ async def test_every_query_has_data(prometheus: str, servers: list[Server], toke
         state = (await asked.get("/api/v1/rules")).json()["data"]["groups"]
         assert {rule["health"] for group in state for rule in group["rules"]} == {"ok"}
         targets = (await asked.get("/api/v1/targets")).json()["data"]["activeTargets"]
-        assert [target["health"] for target in targets] == ["up", "up"]
+        assert [target["health"] for target in targets] == ["up", "up", "up"]
 
-        said = (await seller.get("/metrics")).text
+        said = (await seller.get("/metrics")).text + (await asked.get(f"http://{worker}/metrics")).text
         there = set(re.findall(r"^# TYPE (\w+)", said, re.MULTILINE))
         for query in [rule["expr"] for rule in rules()]:
             for name in re.findall(r"\browlock_\w+", query):

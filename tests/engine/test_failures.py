@@ -17,6 +17,7 @@ from rowlock.engine import lane
 from rowlock.engine.batch import Batch, CommitLost
 from rowlock.engine.engine import Busy, OutcomeUnknown
 from rowlock.engine.picking import serve_counts
+from rowlock.engine.sharded import ShardedBatch
 from rowlock.operations.book import Booked
 from rowlock.operations.change_show import ShowChange, change_show
 from rowlock.operations.context import Context, open_context
@@ -212,7 +213,8 @@ async def test_locked_seats_keep_only_those_waiting_who_need_them(dsn: str) -> N
         async with blocker.transaction():
             await blocker.fetch("SELECT FROM seats WHERE show_id = $1 AND seat_no = 1 FOR UPDATE", show)
             async with context.pool.acquire() as connection:
-                batch = Batch(connection, Database(dsn), 120, lambda _: None)
+                kind = ShardedBatch if context.sharded else Batch
+                batch = kind(connection, Database(dsn), 120, lambda _: None)
                 four, two, one = (
                     Book(show, booking_id(show, n), "ada", (), 0, wanted_count=n) for n in (4, 2, 1)
                 )

@@ -213,6 +213,35 @@ async def test_the_export_is_all_of_it(client: httpx.AsyncClient, monkeypatch: p
     problem(await client.get("/api/shows/77/bookings.csv"), 404, "not_found")
 
 
+async def test_the_export_of_a_search_is_what_it_finds(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The box office would look at three names, take the file along, and stand at the door with three hundred."""
+    monkeypatch.setattr(search_bookings, "LOOKED_AT_MAX", 3)
+    monkeypatch.setattr(search_bookings, "EXPORTED_AT_ONCE", 2)
+    show = (await new_show(client))["id"]
+    for number in range(1, 9):
+        await book(client, show, "ada" if number in {1, 2, 3, 7} else f"u{number}", str(number))
+    given_back = (await client.get(f"/api/shows/{show}/bookings", params={"seat": "2"})).json()["items"][0]
+    await client.post(f"/api/bookings/{given_back['id']}/cancel")
+    path = f"/api/shows/{show}/bookings.csv"
+
+    async def exported(**query: str) -> list[str]:
+        text = (await client.get(path, params=query)).content.decode("utf-8-sig")
+        return [row["seats"] for row in csv.DictReader(StringIO(text, newline=""))]
+
+    assert await exported(q="ADA") == ["7", "3", "2", "1"]
+    assert await exported(q="ada", status="CONFIRMED") == ["7", "3", "1"]
+    assert await exported(q=given_back["id"]) == ["2"]
+    assert await exported(q="nobody") == []
+    assert await exported(seat="5") == ["5"]
+    assert await exported(seat="2") == [], "nobody has it now"
+    refused = problem(await client.get(path, params={"seat": "Z-9"}), 404, "not_found")
+    assert refused["errors"][0]["field"] == "seat"
+    head = await client.head(path, params={"q": "ada"})
+    assert (head.status_code, head.content) == (200, b"")
+
+
 async def test_a_name_is_no_formula(client: httpx.AsyncClient) -> None:
     """What a customer calls itself would be run by the box office's spreadsheet."""
     show = (await new_show(client))["id"]

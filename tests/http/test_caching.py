@@ -18,7 +18,7 @@ from rowlock.http.caching import Lists, coding_for, has_already
 from rowlock.http.live import STREAMS_MAX, end_streams
 from rowlock.operations.seats import AvailabilityView, SeatsView
 from rowlock.seatmap.encoded import Bodies, Coding, Letters, Reading, SeatList, Source, compress
-from rowlock.seatmap.maps import SQL
+from rowlock.seatmap.reading import SQL
 from tests.http.api import ADA, ADMIN, build, new_booking, new_show, problem, running
 
 if sys.version_info >= (3, 14):

@@ -12,7 +12,7 @@ import pytest
 
 from rowlock.http.application import create_http
 from rowlock.http.identity import AuthConfig
-from rowlock.http.page import FOLDER, POLICY, Page
+from rowlock.http.page import FOLDER, POLICY, SCRIPT_POLICY, Page
 from tests.http.api import PAGE, PROBLEM, SECRET, running
 
 if sys.version_info >= (3, 14):
@@ -61,6 +61,18 @@ async def test_the_page_may_do_only_what_it_needs() -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "camera=()" in headers["Permissions-Policy"]
+
+
+async def test_a_worker_of_the_page_may_write_and_nothing_else() -> None:
+    """Halls would be lettered in whatever font a machine has; or a worker could send away what it is told."""
+    async with running(create_http(AUTH, page=PAGE)) as client:
+        first = await client.get(SCRIPT)
+        again = await client.get(SCRIPT, headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.status_code, again.status_code) == (200, 304)
+    for answer in (first, again):
+        assert answer.headers["Content-Security-Policy"] == SCRIPT_POLICY
+    rules = dict(rule.split(" ", 1) for rule in SCRIPT_POLICY.split("; "))
+    assert (rules["default-src"], rules["font-src"], rules["script-src"]) == ("'none'", "'self'", "'self'")
 
 
 @pytest.mark.parametrize(

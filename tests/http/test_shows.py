@@ -321,6 +321,52 @@ async def test_what_a_layout_says_makes_the_same_layout(client: httpx.AsyncClien
     assert (await client.get(f"/api/shows/{second['id']}/layout")).json() == layout
 
 
+async def test_shows_are_found_by_what_they_cost(client: httpx.AsyncClient) -> None:
+    """Somebody with 30 euros in their pocket would page through all that they can't pay for, or miss a cheap row."""
+    prices = {"Dear": [9_000], "Mixed": [9_000, 2_500], "Free": [0]}
+    for name, cents in prices.items():
+        categories = [{"name": f"C{at}", "price_cents": price} for at, price in enumerate(cents)]
+        await new_show(client, name=name, categories=categories)
+
+    async def found(**query: Any) -> list[str]:
+        answer = await client.get("/api/shows", params=query)
+        return sorted(show["name"] for show in answer.json()["items"])
+
+    assert await found(price_cents_max=9_000) == ["Dear", "Free", "Mixed"]
+    assert await found(price_cents_max=8_999) == ["Free", "Mixed"]
+    assert await found(price_cents_max=2_500) == ["Free", "Mixed"]
+    assert await found(price_cents_max=2_499) == ["Free"]
+    assert await found(price_cents_max=2_500, q="mix") == ["Mixed"]
+    for nonsense in (-1, 10**10, "cheap"):
+        refused = await client.get("/api/shows", params={"price_cents_max": nonsense})
+        assert problem(refused, 400, "invalid_request")["errors"][0]["field"] == "price_cents_max"
+
+
+async def test_shows_are_found_by_whether_there_are_seats(client: httpx.AsyncClient) -> None:
+    """Somebody who wants to go out tonight would read through what is sold out, or called off."""
+    full, off, _ = [
+        (await new_show(client, name=name, total_seats=2))["id"] for name in ("Full", "Off", "Open")
+    ]
+    body = {"seat_count": 2, "user_id": "ada"}
+    assert (await client.post(f"/api/shows/{full}/bookings", json=body, headers=ADMIN)).status_code == 201
+    await client.post(f"/api/shows/{off}/cancel", headers=ADMIN)
+
+    async def found(**query: Any) -> list[str]:
+        answer = await client.get("/api/shows", params=query)
+        return sorted(show["name"] for show in answer.json()["items"])
+
+    assert await found(seats_left="true") == ["Open"]
+    assert await found(seats_left="false") == ["Full", "Off"]
+    assert await found() == ["Full", "Off", "Open"]
+    # Page by page it is the same list.
+    more = await new_show(client, name="Open too")
+    first = (await client.get("/api/shows", params={"seats_left": "true", "limit": 1})).json()
+    query = {"seats_left": "true", "limit": 1, "cursor": first["next_cursor"]}
+    second = (await client.get("/api/shows", params=query)).json()
+    assert [show["name"] for show in first["items"] + second["items"]] == ["Open", "Open too"]
+    assert (second["items"][0]["id"], second["next_cursor"]) == (more["id"], None)
+
+
 async def test_shows_are_found_by_when_they_start(client: httpx.AsyncClient) -> None:
     """Somebody who looks for a show in March would page through all of the year."""
     for month in (3, 4, 5):

@@ -175,22 +175,25 @@ SHOW_LISTS: dict[str, list[object]] = {
     "vain search": ["show", "%nowhere%", False],
     "cancelled": [None, None, True],
 }
+SHOW_TERMS: dict[str, list[object]] = {"any": [None, None], "cheap, with seats": [3_000, True]}
 WHEN = {"ever": None, "before": "2100-01-01 00:00+00", "before long ago": "2001-01-01 00:00+00"}
 
 
 @MODES
 @pytest.mark.parametrize("deep", [False, True], ids=["first page", "deep page"])
 @pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("terms", SHOW_TERMS)
 @pytest.mark.parametrize("name", SHOW_LISTS)
 async def test_a_page_of_shows_never_counts_seats(
-    connection: asyncpg.Connection, name: str, when: str, *, deep: bool, mode: str
+    connection: asyncpg.Connection, name: str, terms: str, when: str, *, deep: bool, mode: str
 ) -> None:
     """The first page that everyone sees would take longer with every seat and booking there is."""
     cursor: list[object] = [None, None]
     if deep:
         sql = "SELECT start_time, id FROM shows ORDER BY start_time DESC, id DESC OFFSET 60 LIMIT 1"
         cursor = list(await connection.fetchrow(sql))
-    plan = await run(connection, SHOWS.list_shows, [*SHOW_LISTS[name], None, *cursor, PAGE, WHEN[when]], mode)
+    values = [*SHOW_LISTS[name], None, *cursor, PAGE, WHEN[when], *SHOW_TERMS[terms]]
+    plan = await run(connection, SHOWS.list_shows, values, mode)
     read = {node["Relation Name"] for node in node_list(plan) if "Relation Name" in node}
     assert read == {"shows", "inventory"}
     assert buffers(plan) <= SHOW_BUFFERS_MAX, json.dumps(plan, indent=1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import shutil
 from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 
 from rowlock.postgres import migrate
 
@@ -36,6 +39,13 @@ def add(migrations: Path, revision: str, previous: str | None, *statements: str)
     """Write one step."""
     text = VERSION.format(revision=revision, previous=previous, statements=statements)
     (migrations / "versions" / f"{revision}_step.py").write_text(text)
+
+
+# Every column, and whether a row must have a value for it that only its writer can give.
+COLUMNS = """
+    SELECT table_name, column_name, data_type,
+           is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' AS needed
+    FROM information_schema.columns WHERE table_schema = 'public'"""
 
 
 async def fetch(dsn: str, query: str) -> list[tuple[object, ...]]:
@@ -136,3 +146,31 @@ async def test_addresses_with_passwords_and_sslmode_work(empty_dsn: str) -> None
     dsn = empty_dsn.replace("postgres@", "postgres:p%40ss%2Fw%25rd@") + "&sslmode=disable"
     await migrate.upgrade(dsn)
     assert await migrate.current(dsn) == migrate.head()
+
+
+async def test_each_step_leaves_what_the_version_before_needs(empty_dsn: str) -> None:
+    """Servers of the version before would fail from the migration on, and not only when they are renewed."""
+    scripts = ScriptDirectory.from_config(migrate._config(migrate.MIGRATIONS))
+    revisions = [step.revision for step in reversed(list(scripts.walk_revisions()))]
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        before: dict[tuple[str, str], tuple[str, bool]] = {}
+        for last, revision in zip([None, *revisions], revisions, strict=False):
+            written = io.StringIO()
+            command.upgrade(
+                migrate._config(migrate.MIGRATIONS, written), f"{last or 'base'}:{revision}", sql=True
+            )
+            await connection.execute(written.getvalue())
+            after = {
+                (row["table_name"], row["column_name"]): (row["data_type"], row["needed"])
+                for row in await connection.fetch(COLUMNS)
+            }
+            for column, (kind, _) in before.items():
+                assert after[column][0] == kind, f"{revision} takes {column} away, or changes it"
+            tables = {table for table, _ in before}
+            new = {column for column in after.keys() - before.keys() if column[0] in tables}
+            assert not [column for column in new if after[column][1]], f"{revision} needs what nobody writes"
+            before = after
+        assert len(before) > 50
+    finally:
+        await connection.close()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rowlock.domain.outcomes import Outcome
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres.pool import Database, create_pool
-from rowlock.seatmap import maps as seatmap
 from rowlock.seatmap.changes import Change
 from rowlock.seatmap.maps import Maps, SeatMap
+from rowlock.seatmap.reading import SQL
 from tests.support import make_show, try_book
 
 LETTERS = "ARBX"
@@ -152,7 +152,7 @@ def maps(pool: Counting) -> Maps:
 
 async def committed(context: Context, show_id: int) -> tuple[int, int, str]:
     """What a fresh reading shows."""
-    row = await context.pool.fetchrow(seatmap.SQL.map, show_id)
+    row = await context.pool.fetchrow(SQL.map, show_id)
     return row["version"], row["available"], row["letters"].decode()
 
 

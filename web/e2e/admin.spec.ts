@@ -191,11 +191,24 @@ test("the bookings can be taken along as a table", async ({ page, house }) => {
   await page.goto(`/admin/shows/${show.id}`);
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.getByRole("link", { name: "Export CSV" }).click(),
+    page.getByRole("link", { name: /^Export all/ }).click(),
   ]);
   expect(download.suggestedFilename()).toBe(`bookings-of-show-${show.id}.csv`);
   const text = await readFile(await download.path(), "utf8");
   expect(text).toContain(",CONFIRMED,,ada,'=1+1,,A-1 A-2,2,10000,EUR,");
+
+  // What was searched for is what is taken along.
+  await book(house, show.id, { seats: ["A-4"], user_id: "bob" });
+  await page.getByRole("searchbox", { name: "Search bookings" }).fill("bo");
+  await expect(page.getByRole("row", { name: /bob/ })).toBeVisible();
+  await expect(page.getByRole("row", { name: /=1\+1/ })).toBeHidden();
+  const [some] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("link", { name: /^Export these/ }).click(),
+  ]);
+  const rows = (await readFile(await some.path(), "utf8")).trim().split("\r\n");
+  expect(rows.length).toBe(2);
+  expect(rows[1]).toContain(",bob,");
 });
 
 test("customers are kept out of the box office, kindly", async ({ page }) => {

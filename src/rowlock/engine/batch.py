@@ -58,6 +58,7 @@ SHOWS = load("shows")
 WRITE_SILENTLY = re.sub(r"/\* events \*/.*?/\* end \*/", "", SQL.write, flags=re.DOTALL)
 # statement_timeout does not bound the wait of a COMMIT for a synchronous standby. After this long it counts as lost.
 COMMIT_SECONDS_MAX = 8.0
+_PHASES = [telemetry.BATCH_SECONDS.labels(phase) for phase in ("lock", "decide", "write", "commit")]
 COUNTED = tuple(SeatStatus)  # available, reserved, booked, blocked: the order of the write's columns
 
 
@@ -174,11 +175,15 @@ class Batch:
         world.fair_play = self._fair_play
         longest = max((sale.hold_seconds for sale in world.sales.values()), default=0)
         since = now - max(REPEATS_WINDOW, timedelta(seconds=longest))
-        rows = await self._connection.fetch(SQL.read_holds, [k[0] for k in keys], [k[1] for k in keys], since)
-        for row in rows:
+        for row in await self._fetch_holds(keys, since):
             hold = booking_from_row(row)
             world.bookings.setdefault(hold.id, hold)
             world.holds.setdefault((hold.show_id, hold.user_id), []).append(hold.id)
+
+    async def _fetch_holds(self, keys: set[tuple[int, str]], since: datetime) -> list[Any]:
+        shows, users = [key[0] for key in keys], [key[1] for key in keys]
+        rows: list[Any] = await self._connection.fetch(SQL.read_holds, shows, users, since)
+        return rows
 
     async def free_seats(self, show_id: int, now: datetime | None = None) -> bytearray:
         """Which seats of a show are free at `now` (when the query runs): a byte a seat, 1 for free; nothing is locked."""
@@ -349,8 +354,8 @@ def observe_batch(
 ) -> None:
     """Count a batch that was just committed; times are of `perf_counter`."""
     telemetry.BATCH_COMMANDS.observe(commands)
-    phase = telemetry.BATCH_SECONDS.labels
-    phase("lock").observe(locked_at - started)
-    phase("decide").observe(decided_at - locked_at)
-    phase("write").observe(written_at - decided_at)
-    phase("commit").observe(perf_counter() - written_at)
+    lock, decided, write, commit = _PHASES
+    lock.observe(locked_at - started)
+    decided.observe(decided_at - locked_at)
+    write.observe(written_at - decided_at)
+    commit.observe(perf_counter() - written_at)

@@ -7,7 +7,8 @@ import asyncio
 from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
-from rowlock.engine.lane import Busy, Lane, OutcomeUnknown
+from rowlock.engine.lane import Busy, OutcomeUnknown
+from rowlock.engine.lanes import FixedLanes, ShowLanes
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
@@ -19,7 +20,8 @@ __all__ = ["Busy", "Engine", "OutcomeUnknown"]
 class Engine:
     """Takes commands, answers with decisions that hold.
 
-    Two lanes were the best for one process on two cores: one decides while the other's flush is under way.
+    Two lanes were the best for one process on two cores: one decides while the other's flush is under way. Where the tables
+    are spread by show, each show has a lane of its own, and `lanes` is how many connections they share.
     """
 
     def __init__(
@@ -34,37 +36,33 @@ class Engine:
         events: bool = True,
         fair_play: FairPlay | None = None,
     ) -> None:
-        self._lanes = [
-            Lane(
-                str(n),
-                database,
-                plans,
-                maps,
-                feed,
-                hold_seconds=hold_seconds,
-                events=events,
-                fair_play=fair_play,
+        parts = (database, plans, maps, feed)
+        self._lanes: FixedLanes | ShowLanes
+        if database.sharded:
+            self._lanes = ShowLanes(
+                *parts, connections=lanes, hold_seconds=hold_seconds, events=events, fair_play=fair_play
             )
-            for n in range(lanes)
-        ]
+        else:
+            self._lanes = FixedLanes(
+                *parts, lanes=lanes, hold_seconds=hold_seconds, events=events, fair_play=fair_play
+            )
 
     def start(self) -> None:
         """Open the lanes. Connections are made when first needed."""
-        for lane in self._lanes:
-            lane.start()
+        self._lanes.start()
 
     async def close(self) -> None:
         """Drain: take no more, finish what is queued. May be called again."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        await self._lanes.close()
 
     @property
     def depth(self) -> int:
         """How many commands wait, in all lanes."""
-        return sum(lane.depth for lane in self._lanes)
+        return self._lanes.depth
 
     def submit(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. The future's result is committed. Raises `Busy` when the lane is full.
 
         A caller who stops waiting changes nothing: the command is decided all the same.
         """
-        return self._lanes[command.show_id % len(self._lanes)].put(command)
+        return self._lanes.put(command)

@@ -39,6 +39,7 @@ from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
 from rowlock.engine.picking import pick_all, serve_counts
+from rowlock.engine.sharded import ShardedBatch
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database, connect_lane
 from rowlock.seatmap.feed import Feed
@@ -327,7 +328,8 @@ class Lane:
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
             self._connection = await connect_lane(self._database, self._hear)
-            self._batch = Batch(
+            kind = ShardedBatch if self._database.sharded else Batch
+            self._batch = kind(
                 self._connection,
                 self._database,
                 self._hold_seconds,

@@ -64,8 +64,11 @@ def create_http(
     booking_limit = [*_limit(guests_per_minute, _by_guests_address), *_limit(bookings_per_minute, _by_caller)]
 
     async def open_door(app: Litestar) -> None:
+        context = app.state.get("context")
+        if context is None:
+            return  # an application without operations has nothing to book
         app.state.door = Door(
-            app.state.context,
+            context,
             authenticator,
             app.state.counts,
             BookingLimits(bookings_per_minute, guests_per_minute, holds_per_minute),

@@ -25,7 +25,7 @@ from rowlock.http.problems import Code, invalid
 from rowlock.http.reading import check_query
 from rowlock.http.shows import Cursor, Limit, context_of
 from rowlock.http.wire import check_text
-from rowlock.operations.search_bookings import all_bookings, search_bookings
+from rowlock.operations.search_bookings import all_bookings, found_bookings, search_bookings, seat_number
 from rowlock.operations.seats import plan_of
 from rowlock.operations.statistics import INTERVALS_SECONDS, StatisticsView, statistics
 from rowlock.operations.views import BookingView, Page
@@ -37,6 +37,17 @@ OfStatus = Annotated[BookingStatus | None, QueryParameter(description="Only thos
 # asking every few seconds, cost no more than one, an answer is kept for so long.
 STATISTICS_SECONDS = 5.0
 SEARCH_CHARS_MAX = 254  # the longest e-mail address
+WithText = Annotated[
+    str | None,
+    QueryParameter(
+        description="Part of a customer's name, e-mail address or user id, in any case; or a booking's whole id.",
+        max_length=SEARCH_CHARS_MAX,
+    ),
+]
+OfSeat = Annotated[
+    str | None,
+    QueryParameter(description="The booking that has the seat of this label now.", max_length=64),
+]
 
 CSV = "text/csv"
 COLUMNS = (
@@ -97,17 +108,8 @@ async def search(
     request: ApiRequest,
     show_id: FromPath[str],
     *,
-    q: Annotated[
-        str | None,
-        QueryParameter(
-            description="Part of a customer's name, e-mail address or user id, in any case; or a booking's whole id.",
-            max_length=SEARCH_CHARS_MAX,
-        ),
-    ] = None,
-    seat: Annotated[
-        str | None,
-        QueryParameter(description="The booking that has the seat of this label now.", max_length=64),
-    ] = None,
+    q: WithText = None,
+    seat: OfSeat = None,
     status: OfStatus = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -127,7 +129,7 @@ async def search(
 @get(
     "/{show_id:str}/bookings.csv",
     summary="Export a show's bookings",
-    description="All of them, newest first, as CSV (RFC 4180, in UTF-8 with a byte order mark), sent as they are read. A "
+    description="All of them, or all that a search finds, newest first, as CSV (RFC 4180, in UTF-8 with a byte order mark), sent as they are read. A "
     "text that a spreadsheet would take for a formula begins with an apostrophe. For admins and services.",
     operation_id="export_bookings",
     guards=[require_staff],
@@ -137,12 +139,28 @@ async def search(
         **_STAFF,
     },
 )
-async def export(request: ApiRequest, show_id: FromPath[str], *, status: OfStatus = None) -> Stream:
+async def export(
+    request: ApiRequest,
+    show_id: FromPath[str],
+    *,
+    q: WithText = None,
+    seat: OfSeat = None,
+    status: OfStatus = None,
+) -> Stream:
     """Export a show's bookings."""
     number = show_number(show_id)
     context = context_of(request)
-    await plan_of(context, number)  # what isn't there is told before the answer begins
-    parts = as_csv(all_bookings(context, number, status=status))
+    text = check_text("q", q) if q else None
+    label = check_text("seat", seat) if seat else None
+    # What isn't there is told before the answer begins.
+    await plan_of(context, number)
+    if label is not None:
+        await seat_number(context, number, label)
+    if text is None and label is None:
+        bookings = all_bookings(context, number, status=status)
+    else:
+        bookings = found_bookings(context, number, text=text, seat=label, status=status)
+    parts = as_csv(bookings)
     name = f"bookings-of-show-{number}.csv"
     return Stream(
         _head(parts) if asks_for_headers_only(request.scope) else parts,

@@ -56,6 +56,9 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+# A worker is held to what its own script came with: it draws, with our fonts, and asks nobody for anything.
+SCRIPT_POLICY = "default-src 'none'; script-src 'self'; font-src 'self'; frame-ancestors 'none'"
+_SCRIPT_HEADERS = [(b"content-security-policy", SCRIPT_POLICY.encode())]
 _DOCUMENT_HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (
@@ -146,7 +149,8 @@ class Page:
         file = self.files.get(name)
         if file is None:
             raise Problem(Code.NOT_FOUND, f"There is nothing at {scope['path'][:200]}.")
-        return await _answer(scope, file, FOREVER if name.startswith(ASSETS) else NO_CACHE, [])
+        headers = _SCRIPT_HEADERS if name.endswith(".js") else []
+        return await _answer(scope, file, FOREVER if name.startswith(ASSETS) else NO_CACHE, headers)
 
 
 async def _answer(

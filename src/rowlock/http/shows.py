@@ -11,6 +11,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from rowlock.domain.layout_public import PublicLayout
+from rowlock.domain.layout_spec import PRICE_CENTS_MAX
 from rowlock.domain.outcomes import Outcome
 from rowlock.http.caching import caches_of, changing_lists, layout_answer, letters_answer, seat_list_answer
 from rowlock.http.documentation import ConditionalOperation, problems
@@ -71,6 +72,18 @@ async def list_(
     starts_before: Annotated[
         datetime | None, QueryParameter(description="Only those that start before this.")
     ] = None,
+    price_cents_max: Annotated[
+        int | None,
+        QueryParameter(
+            description="Only those whose cheapest category costs at most this, in the show's own currency.",
+            ge=0,
+            le=PRICE_CENTS_MAX,
+        ),
+    ] = None,
+    seats_left: Annotated[
+        bool | None,
+        QueryParameter(description="Only those that have seats to be had, or only those that have none."),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[ShowView]]:
@@ -87,12 +100,15 @@ async def list_(
             status=status,
             starts_after=after,
             starts_before=before,
+            price_cents_max=price_cents_max,
+            seats_left=seats_left,
             limit=limit,
             cursor=cursor,
         )
         return msgspec.json.encode(page)
 
-    body: Any = await caches_of(request).lists.get((kind, text, status, after, before, limit, cursor), load)
+    asked = (kind, text, status, after, before, price_cents_max, seats_left, limit, cursor)
+    body: Any = await caches_of(request).lists.get(asked, load)
     return Response(body, media_type=MediaType.JSON)
 
 

@@ -73,15 +73,6 @@ class BulkBooking(msgspec.Struct, frozen=True, gc=False):
     import_id: str | None = None
 
 
-async def new_show_ids(connection: asyncpg.Connection, count: int) -> list[int]:
-    """So many show ids that nobody has taken, ascending."""
-    ids: list[int] = []
-    while len(ids) < count:
-        rows = await connection.fetch(SQL.new_show_ids, count - len(ids))
-        ids.extend(row["id"] for row in rows)
-    return ids
-
-
 async def write_shows(
     connection: asyncpg.Connection, shows: Sequence[BulkShow], bookings: Sequence[BulkBooking]
 ) -> None:

@@ -43,7 +43,7 @@ class Context:
     `hold_seconds` is for shows that set none of their own. `queue` takes bookings that are to be decided later; it is
     `table` where there is no broker. `events`: whether what happens is written to the outbox. `sealer` seals the secrets
     of webhooks, which lead to private addresses only if `allow_private_webhooks`. `redis` is there where one
-    is configured, up or not.
+    is configured, up or not. `sharded`: tables are spread by show, and what is done is done show by show.
     """
 
     pool: asyncpg.Pool
@@ -59,6 +59,7 @@ class Context:
     queue: BookingQueue
     table: TableQueue
     redis: Link | None = None
+    sharded: bool = False
 
 
 @asynccontextmanager
@@ -88,8 +89,8 @@ async def open_context(
             await link.start()
             stack.push_async_callback(link.stop)
         plans = Plans(pool)
-        shared = SharedMaps(RedisMaps(link), pool) if link is not None else None
-        maps = Maps(pool, shared, on_set_back=plans.clear)
+        shared = SharedMaps(RedisMaps(link), pool, sharded=database.sharded) if link is not None else None
+        maps = Maps(pool, shared, on_set_back=plans.clear, sharded=database.sharded)
         feed = PostgresFeed(database, pool, maps, RedisBroadcast(link) if link is not None else None)
         await feed.start()
         stack.push_async_callback(feed.stop)
@@ -107,7 +108,7 @@ async def open_context(
         )
         engine.start()
         stack.push_async_callback(engine.close)
-        table = TableQueue(pool)
+        table = TableQueue(pool, sharded=database.sharded)
         queue: BookingQueue = table
         if amqp_url is not None:
             await pool.execute(OUTBOX.broker_reads)  # before anything happens that it is to be told of
@@ -129,6 +130,7 @@ async def open_context(
             queue=queue,
             table=table,
             redis=link,
+            sharded=database.sharded,
         )
 
 

@@ -35,6 +35,8 @@ async def list_shows(
     status: ShowStatus | None = None,
     starts_after: datetime | None = None,
     starts_before: datetime | None = None,
+    price_cents_max: int | None = None,
+    seats_left: bool | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ShowView]:
@@ -54,6 +56,8 @@ async def list_shows(
         *after,
         limit + 1,
         starts_before,
+        price_cents_max,
+        seats_left,
     )
     shows = [show_from_row(row, context.hold_seconds) for row in rows[:limit]]
     more = len(rows) > limit

@@ -27,7 +27,7 @@ from rowlock.domain.layout_spec import NumberedSpec, encode_spec
 from rowlock.domain.layouts import Layout
 from rowlock.domain.lifecycles import BookingStatus, Reason
 from rowlock.domain.state import Booking
-from rowlock.operations.bulk import BulkBooking, BulkShow, new_show_ids, write_shows
+from rowlock.operations.bulk import BulkBooking, BulkShow, write_shows
 from rowlock.operations.import_csv import (
     BookingLine,
     Problems,
@@ -37,6 +37,7 @@ from rowlock.operations.import_csv import (
     read_bookings,
     read_shows,
 )
+from rowlock.operations.show_ids import new_show_ids
 from rowlock.operations.verify import audit_shows
 from rowlock.postgres.errors import broken_constraint
 from rowlock.postgres.jobs import connect_job, job_transaction

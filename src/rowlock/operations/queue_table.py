@@ -27,6 +27,7 @@ from rowlock.operations.queueing import (
 from rowlock.postgres.queries import load
 
 SQL = load("queue")
+SHARDED = load("sharded")
 
 # More than the seats of any hall: whoever comes later has hardly a chance, and is better told so at once.
 QUEUED_REQUESTS_MAX = 100_000
@@ -36,6 +37,8 @@ RETRY_AFTER_SECONDS = 5
 # A claim may stay open so long while the engine decides. Longer, and another consumer takes over; nothing is lost.
 CLAIM_IDLE_SECONDS_MAX = 60
 WHERE = "the table"
+# Where tables are spread by show, the shows that have requests waiting are tried one by one, so many at most in a turn.
+SHOWS_LOOKED_AT_MAX = 20
 
 
 class Claim:
@@ -64,8 +67,9 @@ class TableQueue:
 
     in_database = True
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, sharded: bool = False) -> None:
         self._pool = pool
+        self._sharded = sharded
         self._depth: Depth | None = None
         self._measured = 0.0
         self._put_since = 0
@@ -108,10 +112,21 @@ class TableQueue:
     @asynccontextmanager
     async def _claim(self, after: int) -> AsyncIterator[Claim | None]:
         async with self._pool.acquire() as connection, connection.transaction():
-            show_id = await connection.fetchval(SQL.claim, after)
+            show_id = await self._claimed(connection, after)
             if show_id is not None:
                 await connection.execute(SQL.stay, str(CLAIM_IDLE_SECONDS_MAX * 1000))
             yield None if show_id is None else Claim(connection, show_id)
+
+    async def _claimed(self, connection: asyncpg.Connection, after: int) -> int | None:
+        """The show whose queue is locked now."""
+        if not self._sharded:
+            show_id: int | None = await connection.fetchval(SQL.claim, after)
+            return show_id
+        for row in await connection.fetch(SHARDED.shows_with_requests, after, SHOWS_LOOKED_AT_MAX):
+            show_id = await connection.fetchval(SHARDED.claim_requests, row["show_id"])
+            if show_id is not None:
+                return show_id
+        return None
 
     async def dead_letters(self, limit: int, identifiers: Sequence[UUID] | None = None) -> list[DeadLetter]:
         """Dead letters, the oldest first."""

@@ -47,9 +47,7 @@ async def search_bookings(
     """
     plan = await plan_of(context, show_id)
     if seat is not None:
-        number = plan.layout.seat_no(seat)
-        if number is None:
-            raise NotFound(f"seat {seat} in this show", "seat")
+        number = await seat_number(context, show_id, seat)
         row = await context.pool.fetchrow(SQL.booking_of_seat, show_id, number)
         return _one(row, plan, status, text)
     if text is not None and (identifier := _uuid(text)) is not None:
@@ -99,6 +97,34 @@ def search_query(
         limit=f"${len(values) + 2}",
     )
     return sql, [*values, like(text), limit]
+
+
+async def seat_number(context: Context, show_id: int, seat: str) -> int:
+    """The number of a seat. Raises `NotFound` for a show or seat that isn't there."""
+    number = (await plan_of(context, show_id)).layout.seat_no(seat)
+    if number is None:
+        raise NotFound(f"seat {seat} in this show", "seat")
+    return number
+
+
+async def found_bookings(
+    context: Context,
+    show_id: int,
+    *,
+    text: str | None = None,
+    seat: str | None = None,
+    status: BookingStatus | None = None,
+) -> AsyncIterator[list[BookingView]]:
+    """All that a search finds, newest first, some at a time. Raises what `search_bookings` does."""
+    cursor = None
+    while True:
+        page = await search_bookings(
+            context, show_id, text=text, seat=seat, status=status, limit=EXPORTED_AT_ONCE, cursor=cursor
+        )
+        yield page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 async def all_bookings(

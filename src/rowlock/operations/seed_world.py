@@ -28,7 +28,8 @@ from rowlock.domain.layout_spec import (
 from rowlock.domain.layouts import Layout
 from rowlock.domain.lifecycles import BookingStatus, Reason
 from rowlock.domain.state import Booking, changed
-from rowlock.operations.bulk import BulkBooking, BulkShow, new_show_ids, write_shows
+from rowlock.operations.bulk import BulkBooking, BulkShow, write_shows
+from rowlock.operations.show_ids import new_show_ids
 from rowlock.operations.views import ShowKind
 from rowlock.postgres.jobs import connect_job, job_transaction
 from rowlock.postgres.pool import Database

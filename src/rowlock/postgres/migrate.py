@@ -21,6 +21,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from rowlock.postgres.spread import is_spread, spread_tables
+
 log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -53,13 +55,17 @@ async def current(dsn: str) -> str | None:
         await connection.close()
 
 
-async def upgrade(dsn: str, migrations: Path = MIGRATIONS) -> None:
-    """Run all migrations that a database lacks; raises `UnknownSchemaError`."""
+async def upgrade(dsn: str, migrations: Path = MIGRATIONS, *, spread: bool = False) -> None:
+    """Run all migrations that a database lacks; raises `UnknownSchemaError`.
+
+    `spread`: spread its tables over the nodes of a Citus cluster, by show. Raises `NoCitusError`. Where that was done
+    before, tables that are new are spread too, whether it is asked for or not.
+    """
     connection = await _connect(dsn)
     try:
         for tries in range(1, TRIES_MAX + 1):
             try:
-                await _upgrade(connection, migrations)
+                await _upgrade(connection, migrations, spread=spread)
             except asyncpg.LockNotAvailableError:
                 if tries == TRIES_MAX:
                     raise
@@ -71,12 +77,15 @@ async def upgrade(dsn: str, migrations: Path = MIGRATIONS) -> None:
         await connection.close()
 
 
-async def _upgrade(connection: asyncpg.Connection, migrations: Path) -> None:
+async def _upgrade(connection: asyncpg.Connection, migrations: Path, *, spread: bool) -> None:
     async with connection.transaction(isolation="read_committed"):  # sees what was committed while it waited
         await connection.execute(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'")
-        if steps := script(await _current(connection), migrations):
+        steps = script(await _current(connection), migrations)
+        if steps:
             await connection.execute(steps)
+        if spread or (steps and await is_spread(connection)):
+            await spread_tables(connection)
 
 
 def script(revision: str | None, migrations: Path = MIGRATIONS) -> str:

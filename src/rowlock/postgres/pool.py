@@ -24,7 +24,8 @@ CONNECT_SECONDS_MAX = 5.0
 class Database:
     """Where the database is, and the limits of a session there; seconds throughout.
 
-    `direct_dsn` leads to the same database without a pooler, where `dsn` has one.
+    `direct_dsn` leads to the same database without a pooler, where `dsn` has one. `sharded`: its tables are spread by show,
+    over several nodes (Citus), and every statement that locks is to name one show.
     """
 
     dsn: str
@@ -34,6 +35,7 @@ class Database:
     lock_timeout: float = 5.0
     idle_in_transaction: float = 3.0
     direct_dsn: str | None = None
+    sharded: bool = False
 
     @property
     def pooled(self) -> bool:
@@ -60,11 +62,38 @@ class Database:
             return begin
         return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in self.limits().items())])
 
+    def shard_limits(self) -> tuple[str, ...]:
+        """What a lane says in its transaction where tables are spread: the wait for a lock is at the show's node.
+
+        Citus hands a SET LOCAL on with all that was sent along with it, so each of them is sent by itself. (To a PostgreSQL
+        without Citus the first one is a name like any other.)
+        """
+        lock_timeout = self.limits()["lock_timeout"]
+        limits = (f"SET LOCAL lock_timeout = {lock_timeout}",)
+        return ("SET LOCAL citus.propagate_set_commands = 'local'", *limits) if self.pooled else limits
+
+    def lane_settings(self) -> dict[str, str]:
+        """How a lane's statements are planned: once where that can be, and for rows found by their keys.
+
+        Citus must see the show's id to know its shard, so there a statement is planned each time.
+        """
+        if self.sharded:
+            return {"plan_cache_mode": "auto"}
+        return {
+            "plan_cache_mode": "force_generic_plan",
+            "enable_seqscan": "off",
+            "enable_hashjoin": "off",
+            "enable_mergejoin": "off",
+        }
+
 
 def _session(database: Database, application: str, **settings: str) -> dict[str, Any]:
     own = {"application_name": application}
     if not database.pooled:
         own |= database.limits() | settings
+        if database.sharded:
+            # Citus hides its shards from catalogue queries, and so asyncpg's questions about types take half a second each.
+            own |= {"citus.override_table_visibility": "off", "citus.propagate_set_commands": "local"}
     return {
         "dsn": database.dsn,
         "timeout": CONNECT_SECONDS_MAX,
@@ -87,10 +116,7 @@ async def connect_lane(
         **_session(
             database,
             "rowlock lane",
-            plan_cache_mode="force_generic_plan",
-            enable_seqscan="off",
-            enable_hashjoin="off",
-            enable_mergejoin="off",
+            **database.lane_settings(),
             jit="off",
             client_min_messages="warning",  # a warning on COMMIT must be heard, whatever the role's own setting
             tcp_user_timeout=f"{database.idle_in_transaction * 1000:.0f}",

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 import structlog
 
-from rowlock.postgres import migrate
+from rowlock.postgres import migrate, spread
 
 POSTGRESQL_VERSION_MIN = 14
 CONNECT_SECONDS_MAX = 10
@@ -48,12 +48,16 @@ async def check(dsn: str, variable: str) -> None:
         raise DatabaseError(f"{where} is read-only: a standby, or default_transaction_read_only is on")
 
 
-async def check_schema(dsn: str, variable: str) -> None:
-    """Raises `DatabaseError` if the schema isn't the one this Rowlock was written for, or is not open to us."""
+async def check_schema(dsn: str, variable: str, *, sharded: bool = False) -> None:
+    """Raises `DatabaseError` if the schema isn't the one this Rowlock was written for, or is not open to us.
+
+    Or if its tables are spread over several nodes, and we are not told so (`sharded`).
+    """
     needed = migrate.head()
     try:
         found = await migrate.current(dsn)
         missing = [] if found != needed else await _missing_privileges(dsn)
+        is_spread = await _is_spread(dsn)
     except (asyncpg.PostgresError, OSError) as cause:
         raise DatabaseError(
             f"{variable}: PostgreSQL at {_where(dsn)} refuses us: {_line(str(cause))}"
@@ -61,6 +65,10 @@ async def check_schema(dsn: str, variable: str) -> None:
     if found != needed:
         raise DatabaseError(
             f"{variable}: the database's schema is {found or 'missing'}, this Rowlock needs {needed}: run `rowlock migrate`"
+        )
+    if is_spread and not sharded:
+        raise DatabaseError(
+            f"{variable}: the tables are spread over several nodes, by show: set ROWLOCK_SHARDED=true"
         )
     if missing:
         raise DatabaseError(f"{variable}: its role lacks privileges: {', '.join(missing)}")
@@ -76,6 +84,8 @@ _PRIVILEGES = {
     "booking_requests": "SELECT, INSERT, UPDATE, DELETE",
     "pruned_requests": "SELECT, INSERT",
     "secrets": "SELECT",
+    "audit": "SELECT, INSERT, DELETE",
+    "revocations": "SELECT, INSERT, UPDATE, DELETE",
     "outbox": "SELECT, INSERT, UPDATE, DELETE",
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_queues": "SELECT, INSERT, UPDATE, DELETE",
@@ -99,11 +109,24 @@ async def _missing_privileges(dsn: str) -> list[str]:
         await connection.close()
 
 
-async def upgrade(dsn: str, variable: str) -> str:
-    """Migrate; returns the schema's name. Raises `DatabaseError`, and then nothing has changed."""
+async def _is_spread(dsn: str) -> bool:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX, statement_cache_size=0)
+    try:
+        return await spread.is_spread(connection)
+    finally:
+        await connection.close()
+
+
+async def upgrade(dsn: str, variable: str, *, distributed: bool = False) -> str:
+    """Migrate; returns the schema's name. Raises `DatabaseError`, and then nothing has changed.
+
+    `distributed`: spread the tables over the nodes of a Citus cluster, by show.
+    """
     try:
         before = await migrate.current(dsn)
-        await migrate.upgrade(dsn)
+        await migrate.upgrade(dsn, spread=distributed)
+    except spread.NoCitusError as cause:
+        raise DatabaseError(f"{variable}: {cause}") from None
     except migrate.UnknownSchemaError as cause:
         raise DatabaseError(
             f"{variable}: a later Rowlock has migrated this database: {_line(str(cause))}"

@@ -37,13 +37,12 @@ import structlog
 
 from rowlock import __version__, telemetry
 from rowlock.domain.lifecycles import SeatStatus
-from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
+from rowlock.seatmap.reading import read_map, read_standing
 from rowlock.seatmap.shared import MapRow, SharedMaps
 from rowlock.tasks import retrieve
 
 log = structlog.get_logger(__name__)
-SQL = load("maps")
 
 GAP_SECONDS_MAX: Final = 0.2  # changes of one commit reach all processes within milliseconds, or not at all
 CHECK_SECONDS: Final = (
@@ -176,9 +175,11 @@ class Maps:
         maps_max: int = MAPS_MAX,
         seats_max: int = MAP_SEATS_MAX,
         on_set_back: Callable[[], None] = lambda: None,
+        sharded: bool = False,
     ) -> None:
-        """`on_set_back` forgets what else is remembered of shows."""
+        """`on_set_back` forgets what else is remembered of shows. `sharded`: tables are spread by show."""
         self._pool = pool
+        self._sharded = sharded
         self._shared = shared
         self._borne_out: list[tuple[SeatMap, int]] = []
         self._maps_max = maps_max
@@ -240,7 +241,7 @@ class Maps:
             show_id: seat_map.version for show_id, seat_map in self._maps.items() if seat_map.version >= 0
         }
         self._borne_out = []
-        rows = await self._pool.fetch(SQL.standing, list(seen))
+        rows = await read_standing(self._pool, list(seen), sharded=self._sharded)
         self._belong_to(rows[0]["lineage"])
         wanted: dict[int, int] = {
             row["show_id"]: row["version"] for row in rows if row["show_id"] is not None
@@ -368,7 +369,7 @@ class Maps:
     async def _fetch(self, show_id: int) -> MapRow | None:
         if self._shared is not None:
             return await self._shared.read(show_id)
-        row = await self._pool.fetchrow(SQL.map, show_id)
+        row = await read_map(self._pool, show_id, sharded=self._sharded)
         return None if row is None else MapRow(*row)
 
     def _forget(self, wanted: int) -> None:

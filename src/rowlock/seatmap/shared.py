@@ -21,9 +21,7 @@ import asyncpg
 import msgspec
 
 from rowlock import telemetry
-from rowlock.postgres.queries import load
-
-SQL = load("maps")
+from rowlock.seatmap.reading import read_map, read_standing
 
 WAIT_SECONDS_MAX: Final = 0.5  # for another process's reading: 100,000 seats take PostgreSQL some 50 ms
 POLL_SECONDS: Final = 0.02
@@ -65,9 +63,10 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 class SharedMaps:
     """Reads maps: from where they are shared, or else from PostgreSQL."""
 
-    def __init__(self, store: Store, pool: asyncpg.Pool) -> None:
+    def __init__(self, store: Store, pool: asyncpg.Pool, *, sharded: bool = False) -> None:
         self._store = store
         self._pool = pool
+        self._sharded = sharded
 
     async def read(self, show_id: int) -> MapRow | None:
         """A map as it is now, or has become since the call; None if there is no such show."""
@@ -129,7 +128,7 @@ class SharedMaps:
         return True, _unpacked(show_id, await self._store.get(show_id))
 
     async def _from_postgres(self, show_id: int, *, share: bool) -> MapRow | None:
-        read = await self._pool.fetchrow(SQL.map, show_id)
+        read = await read_map(self._pool, show_id, sharded=self._sharded)
         if read is None:
             return None
         row = MapRow(*read)
@@ -138,7 +137,7 @@ class SharedMaps:
         return row
 
     async def _standing(self, show_id: int) -> Any:
-        row = await self._pool.fetchrow(SQL.standing, [show_id])
+        (row,) = await read_standing(self._pool, [show_id], sharded=self._sharded)
         return None if row["show_id"] is None else row
 
 

@@ -11,6 +11,8 @@ seats it can have at once (FOR UPDATE SKIP LOCKED); what somebody else has locke
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -26,6 +28,7 @@ from rowlock.postgres.queries import load
 
 log = structlog.get_logger(__name__)
 
+SHARDED = load("sharded")
 SHOWS = load("shows")
 BOOKINGS = load("bookings")
 AUDIT = load("audit")
@@ -103,17 +106,41 @@ class Sweeper:
             return True  # not at once, that is
 
     async def _prune(self) -> int:
+        await self._context.pool.execute(REVOCATIONS.prune_revocations)
+        await self._context.pool.execute(AUDIT.prune_audit, self._keep_audit_days)
+        if self._context.sharded:
+            count = await self._prune_by_show()
+            telemetry.BOOKINGS_PRUNED.inc(count)
+            return count
         async with self._context.pool.acquire() as connection, connection.transaction():
-            await connection.execute(REVOCATIONS.prune_revocations)
-            await connection.execute(AUDIT.prune_audit, self._keep_audit_days, PRUNE_AT_ONCE)
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
-            # An id that was queued at a broker would read as if it still were. The table knows what waits in it.
-            secret = self._context.ids_secret
-            by_id = not self._context.queue.in_database
-            queued = [row for row in pruned if by_id and was_queued(secret, row["id"], row["user_id"])]
+            queued = [row for row in pruned if self._must_be_remembered(row)]
             if queued:
                 await connection.execute(
                     QUEUE.remember_pruned, [row["show_id"] for row in queued], [row["id"] for row in queued]
                 )
         telemetry.BOOKINGS_PRUNED.inc(len(pruned))
         return len(pruned)
+
+    async def _prune_by_show(self) -> int:
+        """What `_prune` does, a transaction a show: none has to hold on several nodes at once."""
+        by_show: dict[int, list[UUID]] = {}
+        for row in await self._context.pool.fetch(SHARDED.old_failed, self._keep_failed_days, PRUNE_AT_ONCE):
+            by_show.setdefault(row["show_id"], []).append(row["id"])
+        count = 0
+        for show_id, identifiers in by_show.items():
+            async with self._context.pool.acquire() as connection, connection.transaction():
+                pruned = await connection.fetch(SHARDED.prune_failed, show_id, identifiers)
+                for row in pruned:
+                    if self._must_be_remembered(row):
+                        await connection.execute(SHARDED.remember_pruned, show_id, row["id"])
+            count += len(pruned)
+        return count
+
+    def _must_be_remembered(self, row: Any) -> bool:
+        """Whether the id of a pruned booking was queued at a broker: it would read as if it still were.
+
+        The table knows what waits in it.
+        """
+        by_id = not self._context.queue.in_database
+        return by_id and was_queued(self._context.ids_secret, row["id"], row["user_id"])

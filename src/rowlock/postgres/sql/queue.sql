@@ -64,7 +64,7 @@ DELETE FROM booking_requests WHERE show_id = $1 AND id = ANY ($2::uuid[])
 -- name: bury
 -- Make a request a dead letter. $1: show id. $2: booking id. $3: how often it was tried. $4: why it could not be decided.
 UPDATE booking_requests
-SET dead_at = clock_timestamp(), deliveries = $3::integer, cause = $4::text
+SET dead_at = statement_timestamp(), deliveries = $3::integer, cause = $4::text
 WHERE show_id = $1 AND id = $2
 
 -- name: dead

@@ -1,10 +1,11 @@
 -- name: next_ids
--- Show ids that nobody has taken, the lowest of $1 tries: ids that an admin chose may stand in the sequence's way.
-SELECT n.id
-FROM (SELECT nextval('show_ids') AS id FROM generate_series(1, $1::integer)) AS n
-WHERE NOT EXISTS (SELECT FROM shows s WHERE s.id = n.id)
-ORDER BY n.id
-LIMIT 1
+-- The next $1 show ids. Some may be taken: an admin may have chosen them. (In two statements, for the sequence and the shows
+-- may lie on different nodes.)
+SELECT nextval('show_ids') AS id FROM generate_series(1, $1::integer)
+
+-- name: taken_ids
+-- Those of the ids $1 that are taken.
+SELECT id FROM shows WHERE id = ANY ($1::bigint[])
 
 -- name: insert_show
 -- A new show, row by row: the show, its inventory, its seats (one statement for all of them).
@@ -33,7 +34,8 @@ WHERE s.id = $1
 -- name: list_shows
 -- Shows, soonest first. $1: kind. $2: part of a name, venue, origin or destination, as a LIKE pattern. $3: whether
 -- cancelled. $4: those that start after this; null: from now on. $5, $6: the last row's start and id. $7: how many.
--- $8: those that start before this.
+-- $8: those that start before this. $9: whose cheapest category costs at most so much; one without categories is free of
+-- charge. $10: whether there are seats to be had.
 SELECT s.id, s.kind, s.name, s.venue, s.start_time, s.end_time, s.time_zone, s.origin, s.destination, s.currency,
        s.categories, s.created_at, i.total, i.available, i.reserved, i.booked, i.blocked, i.version, i.closed,
        i.on_sale_at, i.max_seats, i.hold_seconds, i.confirm_by_service
@@ -45,6 +47,9 @@ WHERE s.start_time > coalesce($4::timestamptz, now())
   AND ($2::text IS NULL OR s.name ILIKE $2::text OR s.venue ILIKE $2::text OR s.origin ILIKE $2::text
        OR s.destination ILIKE $2::text)
   AND ($3::boolean IS NULL OR i.closed = $3::boolean)
+  AND ($9::bigint IS NULL OR json_array_length(s.categories) = 0
+       OR EXISTS (SELECT FROM json_array_elements(s.categories) c WHERE (c ->> 'price_cents')::bigint <= $9::bigint))
+  AND ($10::boolean IS NULL OR (i.available > 0 AND NOT i.closed) = $10::boolean)
 ORDER BY s.start_time, s.id
 LIMIT $7::integer
 

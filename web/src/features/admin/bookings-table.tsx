@@ -43,7 +43,8 @@ export function BookingsTable({ show, hall, search, typed, onTyped }: BookingsPr
   const filter = filterOf(useDeferredValue(typed), hall);
   const bookings = useBookings(String(show.id), { ...filter, status });
   const items = bookings.data?.pages.flatMap((page) => page.items) ?? [];
-  const csv = `/api/shows/${show.id}/bookings.csv${status ? `?status=${status}` : ""}`;
+  const wanted = [...Object.entries({ ...filter, status })].filter(([, value]) => value);
+  const csv = `/api/shows/${show.id}/bookings.csv?${new URLSearchParams(wanted)}`.replace(/\?$/, "");
   return (
     <>
       <div className="flex flex-wrap items-end gap-3">
@@ -78,7 +79,8 @@ export function BookingsTable({ show, hall, search, typed, onTyped }: BookingsPr
           Search with <Key>/</Key>
         </span>
         <a href={csv} download className={buttonClass("plain", "medium", "sm:ml-auto")}>
-          <Download size={18} aria-hidden /> Export CSV
+          <Download size={18} aria-hidden /> {wanted.length > 0 ? "Export these" : "Export all"}{" "}
+          <span className="text-soft">CSV</span>
         </a>
       </div>
       {bookings.isPending ? (

@@ -65,7 +65,7 @@ export function useChoice(
       const offer = freeNearby(hall, statuses, seats, new Set(kept));
       const first = offer[0];
       if (first === undefined) {
-        toast({ text: `${gone} Nothing next to it is free: look around the hall.`, urgent: true });
+        toast({ text: `${gone} Nothing like it is free any more: look around the hall.`, urgent: true });
         return;
       }
       const numbers = list(offer.map((seat) => hall.numbers[seat] ?? ""));

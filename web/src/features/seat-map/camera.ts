@@ -15,7 +15,7 @@ export interface Size {
 /** A seat is never shown wider than some 54 px: more tells nothing more. */
 export const SCALE_MAX = 3;
 
-/** Narrower than this, buttons that float over the hall would hide seats: their room is left free. */
+/** Narrower than this, or filled by the hall from side to side, buttons over it would hide seats: their room is left free. */
 const NARROW_PX = 640;
 const BUTTONS_TOP_PX = 60;
 const BUTTONS_RIGHT_PX = 52;
@@ -24,7 +24,8 @@ const BUTTONS_RIGHT_PX = 52;
 export function fitTo(bounds: Box, size: Size, scaleMax = 1.6): Camera {
   const width = bounds.maxX - bounds.minX;
   const height = bounds.maxY - bounds.minY;
-  const narrow = size.width < NARROW_PX;
+  const filled = Math.min(size.width / width, size.height / height, scaleMax) * width;
+  const narrow = size.width < NARROW_PX || (size.width - filled) / 2 < BUTTONS_RIGHT_PX;
   const top = narrow ? BUTTONS_TOP_PX : 0;
   const room = { width: size.width - (narrow ? BUTTONS_RIGHT_PX : 0), height: size.height - top };
   const scale = Math.min(room.width / width, room.height / height, scaleMax);

@@ -89,6 +89,7 @@ export function listen(element: HTMLElement, view: MapView, handlers: GestureHan
   const leave = () => handlers.hover(null);
   const wheel = (event: WheelEvent) => {
     event.preventDefault();
+    handlers.hover(null); // the seat under the mouse goes elsewhere
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
     const speed = event.ctrlKey ? 0.01 : 0.0018; // a pinch on a touchpad comes as small steps with ctrl
     view.zoom(Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * speed), at(event));

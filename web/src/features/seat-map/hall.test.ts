@@ -111,6 +111,15 @@ describe("seats next to a lost one", () => {
     expect(found.every((of) => hall.labels[of]?.startsWith("B-") && statuses.isFree(of))).toBe(true);
   });
 
+  test("are in another part of the hall where all around is sold", () => {
+    const statuses = new SeatStatuses(hall.labels.length);
+    statuses.replace(1, letters(hall.labels.filter((label) => !/^K-[3-5]/.test(label))));
+    expect(freeNearby(hall, statuses, [seat("A-1"), seat("A-2")], new Set())).toEqual([
+      seat("K-3"),
+      seat("K-4"),
+    ]);
+  });
+
   test("are none that one has chosen already, and none at all where all is sold", () => {
     const statuses = new SeatStatuses(hall.labels.length);
     statuses.replace(1, letters(hall.labels.filter((label) => label !== "A-2")));

@@ -240,7 +240,7 @@ function makeRoom(hall: Hall): void {
 }
 
 /** How much larger the stage is than that of a small house; a stage of an arena would be a speck otherwise. */
-export function stageSize(hall: Hall): number {
+export function stageSize(hall: Pick<Hall, "bounds">): number {
   return Math.max(1, Math.min(6, (hall.bounds.maxX - hall.bounds.minX) / 1_100));
 }
 

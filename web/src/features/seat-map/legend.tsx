@@ -38,7 +38,9 @@ export function Legend({ hall, currency, category, onCategory }: LegendProps) {
               />
             </svg>
             <span>{of.name}</span>
-            <span className="tabular opacity-80">{money(of.price_cents, currency)}</span>
+            <span className="tabular opacity-80">
+              {of.price_cents > 0 ? money(of.price_cents, currency) : "no charge"}
+            </span>
           </button>
         ))}
       </fieldset>

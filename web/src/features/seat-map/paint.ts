@@ -1,5 +1,6 @@
 /** How a seat, a row's label and the front are drawn on a canvas whose unit is the world's. */
-import { type Hall, type HallRow, PITCH, SEAT, stageSize } from "./hall";
+import type { DrawnHall } from "./draw-tile";
+import { type HallRow, PITCH, SEAT, stageSize } from "./hall";
 import type { Palette } from "./palette";
 import { BLOCKED, FREE, HELD } from "./statuses";
 
@@ -21,7 +22,7 @@ export interface Look {
 }
 
 export interface Painter {
-  hall: Hall;
+  hall: DrawnHall;
   palette: Palette;
   look: Look;
   /** Screen pixels of a world unit. */
@@ -29,9 +30,10 @@ export interface Painter {
 }
 
 const HALF = SEAT / 2;
-const FONT = '"Inter Variable", system-ui, sans-serif';
+export const SANS = '"Inter Variable", system-ui, sans-serif';
+export const SERIF = '"Fraunces Variable", Georgia, serif';
 
-type Canvas = CanvasRenderingContext2D;
+export type Canvas = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
 /** The seats of a row from one to another, as far as they are. */
 export function paintSeats(canvas: Canvas, painter: Painter, from: number, to: number): void {
@@ -140,11 +142,11 @@ function tick(canvas: Canvas, x: number, y: number, color: string): void {
   canvas.stroke();
 }
 
-function number(canvas: Canvas, hall: Hall, seat: number, x: number, y: number, color: string): void {
+function number(canvas: Canvas, hall: DrawnHall, seat: number, x: number, y: number, color: string): void {
   const text = hall.numbers[seat] ?? "";
   if (text.length > 5) return; // the bar at the bottom tells it
   canvas.fillStyle = color;
-  canvas.font = `600 ${text.length > 4 ? 5 : text.length > 3 ? 6 : text.length > 2 ? 7.4 : 9}px ${FONT}`;
+  canvas.font = `600 ${text.length > 4 ? 5 : text.length > 3 ? 6 : text.length > 2 ? 7.4 : 9}px ${SANS}`;
   canvas.textAlign = "center";
   canvas.textBaseline = "middle";
   canvas.fillText(text, x, y + 0.6);
@@ -179,7 +181,7 @@ export function paintRowLabels(canvas: Canvas, { hall, palette, scale }: Painter
   const last = row.first + row.count - 1;
   canvas.globalAlpha = 1;
   canvas.fillStyle = palette.soft;
-  canvas.font = `560 ${row.label.length > 3 ? 8 : 11}px ${FONT}`;
+  canvas.font = `560 ${row.label.length > 3 ? 8 : 11}px ${SANS}`;
   canvas.textBaseline = "middle";
   const text = row.label.length > 6 ? `${row.label.slice(0, 5)}…` : row.label;
   canvas.textAlign = "right";
@@ -197,7 +199,7 @@ export function paintSectionName(canvas: Canvas, painter: Painter, sectionNo: nu
   const middle = first.first + Math.floor(first.count / 2);
   canvas.globalAlpha = 1;
   canvas.fillStyle = palette.ink;
-  canvas.font = `520 15px "Fraunces Variable", Georgia, serif`;
+  canvas.font = `520 15px ${SERIF}`;
   canvas.textAlign = "center";
   canvas.textBaseline = "alphabetic";
   const x = (first.minX + first.maxX) / 2;
@@ -230,7 +232,7 @@ function paintStage(canvas: Canvas, { hall, palette }: Painter, name: string): v
   canvas.lineWidth = 1;
   canvas.stroke();
   canvas.fillStyle = "#f1ece4";
-  canvas.font = `500 ${15 * size}px "Fraunces Variable", Georgia, serif`;
+  canvas.font = `500 ${15 * size}px ${SERIF}`;
   canvas.textAlign = "center";
   canvas.textBaseline = "middle";
   canvas.fillText(name, arc.x, arc.y + (outer + inner) / 2 + 1);
@@ -267,7 +269,7 @@ function paintCoach(canvas: Canvas, { hall, palette }: Painter, sectionNo: numbe
   canvas.lineTo(wheelX + 10, wheelY);
   canvas.stroke();
   canvas.fillStyle = palette.soft;
-  canvas.font = `520 10px ${FONT}`;
+  canvas.font = `520 10px ${SANS}`;
   canvas.textBaseline = "middle";
   canvas.textAlign = "left";
   canvas.fillText("Driver", wheelX + 16, wheelY);

@@ -1,14 +1,26 @@
 import { Maximize, Minus, Plus } from "lucide-react";
-import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { count, money } from "@/shared/ui/format";
+import {
+  type KeyboardEvent,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import type { Camera } from "./camera";
+import type { TileLooks } from "./draw-tile";
+import { Drawing } from "./drawing";
+import { fadeAway, spring } from "./effects";
 import { listen } from "./gestures";
-import { type Box, type Hall, neighbour, SEAT, seatAt, seatsIn } from "./hall";
+import { type Hall, neighbour, SEAT, seatAt, seatsIn } from "./hall";
+import { countPills, placeCursor, placePills, placeRubber, shortNames } from "./over-seats";
 import { CHOSEN, type Look, MINE, PLAIN, SHAPES_FROM_PX } from "./paint";
 import { type Palette, readPalette } from "./palette";
+import { SeatTip, useSeatStatus } from "./seat-tip";
 import { FREE, type SeatStatuses } from "./statuses";
 import { FINGER_PX, MapView } from "./view";
-import { describeSeat, seatName, statusWord } from "./words";
+import { describeSeat } from "./words";
 
 export interface SeatMapProps {
   hall: Hall;
@@ -43,6 +55,7 @@ export function SeatMap(props: SeatMapProps) {
   const frame = useRef<HTMLDivElement>(null);
   const host = useRef<HTMLDivElement>(null);
   const cursor = useRef<HTMLButtonElement>(null);
+  const over = useRef<HTMLDivElement>(null);
   const pills = useRef<HTMLDivElement>(null);
   const effects = useRef<HTMLDivElement>(null);
   const rubber = useRef<HTMLDivElement>(null);
@@ -77,9 +90,26 @@ export function SeatMap(props: SeatMapProps) {
       if (!palette.current) throw new Error("no palette");
       return { hall, palette: palette.current, look, scale };
     };
+    const looks = (): TileLooks => {
+      if (!palette.current) throw new Error("no palette");
+      const { chosen: chosenNow = NONE, mine: mineNow = NONE, category: wanted = null } = latest.current;
+      let marks: TileLooks["marks"] = null;
+      if (chosenNow.size + mineNow.size > 0) {
+        marks = new Uint8Array(statuses.count);
+        for (const of of chosenNow) marks[of] = CHOSEN;
+        for (const of of mineNow) marks[of] = MINE;
+      }
+      return { palette: palette.current, statuses: statuses.copy(), marks, category: wanted };
+    };
+    const drawing = new Drawing(hall, front, looks, () => made.repaint());
+    // What lies over the seats moves as one thing; only at another scale each goes to a place of its own.
+    let scaleBefore = 0;
     const moved = (camera: Camera) => {
-      placeCursor(cursor.current, hall, camera);
-      placePills(pills.current, hall, camera, made.size.width);
+      if (over.current) over.current.style.transform = `translate(${camera.x}px, ${camera.y}px)`;
+      if (camera.scale === scaleBefore) return;
+      scaleBefore = camera.scale;
+      placeCursor(cursor.current, hall, camera.scale);
+      placePills(pills.current, hall, camera.scale);
       element.dataset.scale = camera.scale.toFixed(4);
     };
     let drawnBefore = 0;
@@ -88,7 +118,7 @@ export function SeatMap(props: SeatMapProps) {
       drawnBefore = seats;
       element.dataset.drawn = String(seats);
     };
-    const made: MapView = new MapView(hall, tilesHost, { hall, front, painter }, moved, drawn);
+    const made: MapView = new MapView(hall, tilesHost, { hall, drawing, painter }, moved, drawn);
     made.waiting = !statuses.known;
     view.current = made;
     const resized = new ResizeObserver(([entry]) => {
@@ -164,6 +194,7 @@ export function SeatMap(props: SeatMapProps) {
       document.removeEventListener("themechange", rethemed);
       resized.disconnect();
       made.destroy();
+      drawing.end();
       view.current = null;
     };
   }, [hall, statuses, front, markOf]);
@@ -194,7 +225,7 @@ export function SeatMap(props: SeatMapProps) {
 
   // The one seat that can be tabbed to goes where the arrows lead. A new button each time: it is heard anew.
   useLayoutEffect(() => {
-    if (view.current) placeCursor(cursor.current, hall, view.current.camera);
+    if (view.current) placeCursor(cursor.current, hall, view.current.camera.scale);
     if (!keyed.current) return;
     keyed.current = false;
     cursor.current?.focus({ preventScroll: true });
@@ -234,6 +265,7 @@ export function SeatMap(props: SeatMapProps) {
     }
   };
 
+  const short = useMemo(() => shortNames(hall.sections.map(({ name }) => name)), [hall]);
   const status = useSeatStatus(statuses, seat);
   const mark = mine.has(seat) ? MINE : chosen.has(seat) ? CHOSEN : PLAIN;
   return (
@@ -251,37 +283,48 @@ export function SeatMap(props: SeatMapProps) {
       </p>
       <div ref={host} aria-hidden="true" className="absolute inset-0" />
       <div ref={effects} aria-hidden="true" className="pointer-events-none absolute inset-0" />
-      <div ref={pills} aria-hidden="true" className="pointer-events-none absolute inset-0">
-        {hall.sections.map((section, number) => (
-          <div
-            // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
-            key={number}
-            className="absolute top-0 left-0 hidden flex-col items-center rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float sm:gap-1 sm:px-2.5 sm:py-1"
-          >
-            <span className="title text-sm leading-tight font-[560] whitespace-nowrap">{section.name}</span>
-            <span data-bar className="hidden h-1 w-14 sm:block overflow-hidden rounded-full bg-line">
-              <span className="block h-full origin-left bg-ink" />
-            </span>
-            <span data-count className="tabular whitespace-nowrap text-soft" />
-          </div>
-        ))}
+      <div ref={over} className="pointer-events-none absolute top-0 left-0 size-0 will-change-transform">
+        <div ref={pills} aria-hidden="true">
+          {hall.sections.map((section, number) => (
+            <div
+              // biome-ignore lint/suspicious/noArrayIndexKey: sections never change places, and may share a name
+              key={number}
+              className="group absolute top-0 left-0 hidden flex-col items-center gap-0.5 rounded-md border border-line bg-raised px-2 py-0.5 text-xs shadow-float data-[size=bar]:rounded-full data-[size=bar]:px-1 data-[size=bar]:py-1 data-[size=name]:px-1 sm:data-[size=all]:gap-1 sm:data-[size=all]:px-2.5 sm:data-[size=all]:py-1"
+            >
+              <span className="title max-w-full truncate leading-tight font-[560] group-data-[size=all]:text-sm group-data-[size=bar]:hidden">
+                <span className="group-data-[size=name]:hidden">{section.name}</span>
+                <span className="hidden group-data-[size=name]:inline">{short[number]}</span>
+              </span>
+              <span
+                data-bar
+                className="block h-1 w-full max-w-14 overflow-hidden rounded-full bg-line group-data-[size=all]:w-14 group-data-[size=name]:w-7"
+              >
+                <span className="block h-full origin-left bg-ink" />
+              </span>
+              <span
+                data-count
+                className="tabular hidden whitespace-nowrap text-soft group-data-[size=all]:block"
+              />
+            </div>
+          ))}
+        </div>
+        <button
+          key={seat}
+          ref={cursor}
+          type="button"
+          tabIndex={0}
+          data-seat={hall.labels[seat]}
+          aria-label={describeSeat(hall, seat, status, mark, currency)}
+          aria-pressed={mark === CHOSEN}
+          aria-describedby="seat-map-keys"
+          className="pointer-events-none absolute top-0 left-0 rounded-sm outline-offset-2"
+          onKeyDown={onKeyDown}
+          onFocus={(event) => {
+            if (event.currentTarget.matches(":focus-visible")) view.current?.reveal(seat);
+          }}
+          onClick={() => props.onPress?.(seat)}
+        />
       </div>
-      <button
-        key={seat}
-        ref={cursor}
-        type="button"
-        tabIndex={0}
-        data-seat={hall.labels[seat]}
-        aria-label={describeSeat(hall, seat, status, mark, currency)}
-        aria-pressed={mark === CHOSEN}
-        aria-describedby="seat-map-keys"
-        className="pointer-events-none absolute top-0 left-0 rounded-sm outline-offset-2"
-        onKeyDown={onKeyDown}
-        onFocus={(event) => {
-          if (event.currentTarget.matches(":focus-visible")) view.current?.reveal(seat);
-        }}
-        onClick={() => props.onPress?.(seat)}
-      />
       <div
         ref={rubber}
         aria-hidden="true"
@@ -337,59 +380,6 @@ function MapButton({
   );
 }
 
-interface SeatTipProps {
-  hall: Hall;
-  seat: number;
-  statuses: SeatStatuses;
-  mark: number;
-  currency: string;
-  camera: Camera | undefined;
-}
-
-/** What a mouse rests on. The button at the keyboard's place says the same to a screen reader. */
-function SeatTip({ hall, seat, statuses, mark, currency, camera }: SeatTipProps) {
-  const status = useSeatStatus(statuses, seat);
-  if (!camera) return null;
-  const category = hall.categories[hall.category[seat] ?? 0];
-  const x = (hall.x[seat] ?? 0) * camera.scale + camera.x;
-  const y = ((hall.y[seat] ?? 0) - SEAT / 2) * camera.scale + camera.y;
-  const below = y < 90;
-  return (
-    <div
-      aria-hidden="true"
-      className="pointer-events-none absolute z-10 rounded-md bg-ink px-3 py-1.5 text-sm whitespace-nowrap text-paper"
-      style={{
-        left: x,
-        top: below ? y + SEAT * camera.scale + 8 : y - 8,
-        transform: `translate(-50%, ${below ? "0" : "-100%"})`,
-      }}
-    >
-      <span className="font-[560]">{seatName(hall, seat)}</span>
-      {status === FREE || mark !== PLAIN ? (
-        <span className="tabular">
-          {category && ` · ${category.name} · ${money(category.price_cents, currency)}`}
-          {mark !== PLAIN && ` · ${statusWord(status, mark)}`}
-        </span>
-      ) : (
-        ` · ${statusWord(status, mark)}`
-      )}
-    </div>
-  );
-}
-
-/** A seat's status, now and whenever it changes. */
-export function useSeatStatus(statuses: SeatStatuses, seat: number): number {
-  const [, turn] = useState(0);
-  useEffect(
-    () =>
-      statuses.subscribe((changes) => {
-        if (changes.some((change) => change.seat === seat)) turn((before) => before + 1);
-      }),
-    [statuses, seat],
-  );
-  return statuses.at(seat);
-}
-
 /** Where the keyboard begins: at the free seat nearest the middle of the first row that has one. */
 function firstSeat(hall: Hall, statuses: SeatStatuses): number {
   for (const row of hall.rows) {
@@ -406,106 +396,4 @@ function sectionSeat(hall: Hall, seat: number, by: 1 | -1): number {
   const row = hall.rows[hall.rowOf[seat] ?? 0];
   const section = hall.sections[(row?.section ?? 0) + by];
   return section?.count ? section.first : seat;
-}
-
-function placeCursor(button: HTMLButtonElement | null, hall: Hall, camera: Camera): void {
-  if (!button) return;
-  const seat = hall.positions.get(button.dataset.seat ?? "") ?? 0;
-  const side = Math.max(SEAT * camera.scale, 10);
-  const x = (hall.x[seat] ?? 0) * camera.scale + camera.x - side / 2;
-  const y = (hall.y[seat] ?? 0) * camera.scale + camera.y - side / 2;
-  button.style.width = button.style.height = `${side}px`;
-  button.style.transform = `translate(${x}px, ${y}px)`;
-}
-
-/** From afar, a section's name and how many of its seats are free lie over its middle. */
-function placePills(container: HTMLDivElement | null, hall: Hall, camera: Camera, width: number): void {
-  if (!container) return;
-  const far = SEAT * camera.scale < 7 && hall.sections.length > 1;
-  hall.sections.forEach((section, number) => {
-    const pill = container.children[number] as HTMLElement | undefined;
-    if (!pill) return;
-    // A name as wide as its section would hide it.
-    const roomy =
-      (section.maxX - section.minX) * camera.scale > 90 && (section.maxY - section.minY) * camera.scale > 64;
-    const shown = far && roomy && width > 0;
-    pill.style.display = shown ? "flex" : "none";
-    if (!shown) return;
-    const x = ((section.minX + section.maxX) / 2) * camera.scale + camera.x;
-    const y = ((section.minY + section.maxY) / 2) * camera.scale + camera.y;
-    pill.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
-  });
-}
-
-function countPills(container: HTMLDivElement | null, hall: Hall, statuses: SeatStatuses): void {
-  if (!container || hall.sections.length < 2) return;
-  hall.sections.forEach((section, number) => {
-    const pill = container.children[number];
-    if (!pill) return;
-    let free = 0;
-    for (let seat = section.first; seat < section.first + section.count; seat++) {
-      if (statuses.isFree(seat)) free += 1;
-    }
-    const bar = pill.querySelector<HTMLElement>("[data-bar] > span");
-    const text = pill.querySelector("[data-count]");
-    const gone = section.count ? 1 - free / section.count : 1;
-    if (bar) bar.style.transform = `scaleX(${gone})`;
-    const words = free === 0 ? "sold out" : `${count(free)} free`;
-    if (text && text.textContent !== words) text.textContent = words;
-  });
-}
-
-function placeRubber(element: HTMLDivElement | null, box: Box, camera: Camera, done: boolean): void {
-  if (!element) return;
-  element.style.display = done ? "none" : "block";
-  element.style.left = `${box.minX * camera.scale + camera.x}px`;
-  element.style.top = `${box.minY * camera.scale + camera.y}px`;
-  element.style.width = `${(box.maxX - box.minX) * camera.scale}px`;
-  element.style.height = `${(box.maxY - box.minY) * camera.scale}px`;
-}
-
-const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-
-function effectAt(container: HTMLElement, hall: Hall, seat: number, camera: Camera): HTMLElement {
-  const side = SEAT * camera.scale;
-  const element = document.createElement("div");
-  element.className = "absolute";
-  element.style.width = element.style.height = `${side}px`;
-  element.style.left = `${(hall.x[seat] ?? 0) * camera.scale + camera.x - side / 2}px`;
-  element.style.top = `${(hall.y[seat] ?? 0) * camera.scale + camera.y - side / 2}px`;
-  element.style.borderRadius = `${side * 0.25}px`;
-  container.append(element);
-  return element;
-}
-
-/** A seat that was taken fades to its dot. */
-function fadeAway(
-  container: HTMLElement | null,
-  hall: Hall,
-  seat: number,
-  camera: Camera,
-  color: string,
-): void {
-  if (!container || still() || SEAT * camera.scale < SHAPES_FROM_PX) return;
-  const element = effectAt(container, hall, seat, camera);
-  element.style.background = color;
-  element.animate([{ opacity: 1 }, { opacity: 0, transform: "scale(0.4)" }], {
-    duration: 200,
-    easing: "ease-out",
-  }).onfinish = () => element.remove();
-}
-
-/** A seat that was chosen springs slightly. */
-function spring(container: HTMLElement | null, hall: Hall, seat: number, camera: Camera): void {
-  if (!container || still()) return;
-  const element = effectAt(container, hall, seat, camera);
-  element.style.border = "2px solid var(--ink)";
-  element.animate(
-    [
-      { transform: "scale(0.8)", opacity: 1 },
-      { transform: "scale(1.55)", opacity: 0.6, offset: 0.55 },
-      { transform: "scale(1.2)", opacity: 0 },
-    ],
-    { duration: 260, easing: "ease-out" },
-  ).onfinish = () => element.remove();
 }

@@ -14,7 +14,7 @@ export interface SeatChange {
 type Listener = (changes: readonly SeatChange[]) => void;
 
 export class SeatStatuses {
-  private readonly letters: Uint8Array;
+  private readonly letters: Uint8Array<ArrayBuffer>;
   private readonly listeners = new Set<Listener>();
   /** The show's version that these are of; -1 before anything was heard. */
   version = -1;
@@ -38,6 +38,11 @@ export class SeatStatuses {
 
   at(seat: number): number {
     return this.letters[seat] ?? BLOCKED;
+  }
+
+  /** All letters, as they are now. */
+  copy(): Uint8Array<ArrayBuffer> {
+    return this.letters.slice();
   }
 
   isFree(seat: number): boolean {

@@ -3,57 +3,55 @@
  *
  * A layer is the hall at one scale, cut into tiles: canvases in a container. Panning and zooming only set the container's
  * transform, which costs the main thread next to nothing however many seats there are. When the scale has settled, a new
- * layer is drawn at exactly that scale and replaces the old one once all that is seen of it is there. Drawing is done
- * in slices, a few hundred seats a frame, nearest the middle first. A seat that changes is redrawn alone.
+ * layer is drawn at exactly that scale and replaces the old one once all that is seen of it is there. Tiles are drawn
+ * elsewhere (drawing.ts), nearest the middle first; here they are put in their place. A seat that changes is redrawn
+ * here, alone.
  */
 import type { Camera, Size } from "./camera";
 import { visible } from "./camera";
-import { type Box, type Hall, overlaps, PITCH, SEAT } from "./hall";
-import {
-  NUMBERS_FROM_PX,
-  type Painter,
-  paintFront,
-  paintRowLabels,
-  paintSeats,
-  paintSectionName,
-  SHAPES_FROM_PX,
-} from "./paint";
+import type { Drawing, Drawn } from "./drawing";
+import { type Box, type Hall, overlaps, PITCH } from "./hall";
+import { type Painter, paintSeats } from "./paint";
 
+/** CSS pixels of a side. Each is a layer of the browser's, so fewer are better; each is copied whole when it is shown. */
 const TILE = 256;
 /** Layers beyond these scales of the camera are drawn anew even while one is still zooming: they'd be too blurred. */
 const STRETCHED_MAX = 2.2;
 /** Tiles kept of a layer: some three screens of a large window, 50 MB at most on an ordinary one. */
 const TILES_MAX = 200;
-/** What is drawn in a frame: so much time, and so many seats, since what is drawn here is painted a little later. */
-const DRAWING_MS = 2.5;
-/** How many seats go by between two looks at the clock. */
-const SLICE = 60;
-const SEATS_A_FRAME = { specks: 1_500, shapes: 300, numbers: 150 };
+/** Asked for at once: one that is drawn, and one that waits. More would be drawn for a view that has moved on. */
+const ASKED_MAX = 2;
+/** Shown in a frame: each time the browser is shown a canvas, it copies all of it. */
+const SHOWN_A_FRAME = 2;
 /** A seat's ring reaches a little beyond its square. */
 const REACH = PITCH / 2 - 0.5;
 
 interface Tile {
-  canvas: HTMLCanvasElement;
-  context: CanvasRenderingContext2D;
+  key: string;
   world: Box;
-  rows: number[];
-  /** How far it is drawn: the row, and the seat in it. */
+  column: number;
   row: number;
-  seat: number;
-  begun: boolean;
-  done: boolean;
+  state: "missing" | "asked" | "drawn" | "shown";
+  drawn: Drawn | undefined;
+  /** There once it is shown. */
+  canvas: HTMLCanvasElement | undefined;
+  /** There once a seat was drawn again. */
+  context: CanvasRenderingContext2D | undefined;
+  /** Seats that have changed since it was asked for. */
+  changed: Set<number>;
   used: number;
 }
 
 interface Layer {
   scale: number;
+  density: number;
   element: HTMLDivElement;
   tiles: Map<string, Tile>;
 }
 
 export interface TilesOptions {
   hall: Hall;
-  front: string;
+  drawing: Drawing;
   painter(scale: number): Painter;
 }
 
@@ -61,12 +59,15 @@ export class Tiles {
   private current: Layer | null = null;
   private previous: Layer | null = null;
   private clock = 0;
+  private asked = 0;
   /** Seats drawn since the start: what tests look at. */
   drawn = 0;
 
   constructor(
     private readonly host: HTMLElement,
     private readonly options: TilesOptions,
+    /** A tile has been drawn, and waits for a frame to be shown in. */
+    private readonly onDrawn: () => void,
   ) {}
 
   /** Move what is drawn to where the camera looks. Cheap: two transforms at most. */
@@ -94,7 +95,7 @@ export class Tiles {
 
   /** Begin a layer at the camera's scale. What was there stays under it until it is drawn. */
   redraw(camera: Camera): void {
-    if (this.current && [...this.current.tiles.values()].some((tile) => tile.done)) {
+    if (this.current && [...this.current.tiles.values()].some((tile) => tile.state === "shown")) {
       this.previous?.element.remove();
       this.previous = this.current;
     } else {
@@ -103,33 +104,29 @@ export class Tiles {
     const element = document.createElement("div");
     element.className = "absolute top-0 left-0 origin-top-left will-change-transform";
     this.host.append(element);
-    this.current = { scale: camera.scale, element, tiles: new Map() };
+    const density = Math.min(window.devicePixelRatio || 1, 2);
+    this.current = { scale: camera.scale, density, element, tiles: new Map() };
     this.move(camera);
   }
 
-  /** Draw one frame's share of what is seen. Returns whether there is more to do. */
+  /** One frame's share: ask for what is seen, show what has come. Returns whether another frame has work already. */
   work(camera: Camera, size: Size): boolean {
     const layer = this.current;
     if (!layer) return false;
     this.clock += 1;
-    const seatPx = SEAT * layer.scale;
-    let left =
-      seatPx < SHAPES_FROM_PX
-        ? SEATS_A_FRAME.specks
-        : seatPx < NUMBERS_FROM_PX
-          ? SEATS_A_FRAME.shapes
-          : SEATS_A_FRAME.numbers;
-    const until = performance.now() + DRAWING_MS;
+    let missing = 0;
+    let shown = 0;
+    let waiting = false;
     for (const tile of this.wanted(layer, camera, size)) {
-      if (tile.done) continue;
-      while (!tile.done) {
-        left -= this.draw(tile, layer, Math.min(left, SLICE));
-        if (!tile.done && (left <= 0 || performance.now() > until)) return true;
+      if (tile.state === "drawn" && shown < SHOWN_A_FRAME) {
+        this.show(tile, layer);
+        shown += 1;
       }
-      // Shown when it is whole, and one a frame: each time the browser is shown a canvas, it copies all of it.
-      layer.element.append(tile.canvas);
-      return true;
+      if (tile.state === "missing" && this.asked < ASKED_MAX) this.ask(tile, layer);
+      if (tile.state === "drawn") waiting = true;
+      if (tile.state !== "shown") missing += 1;
     }
+    if (missing > 0) return waiting;
     this.previous?.element.remove();
     this.previous = null;
     this.forget(layer);
@@ -137,11 +134,13 @@ export class Tiles {
   }
 
   /** Seats changed: draw them again, wherever they are drawn already. */
-  touch(seats: Iterable<number>): void {
+  touch(seats: ReadonlySet<number> | readonly number[]): void {
     for (const layer of [this.previous, this.current]) {
       if (!layer) continue;
       const painter = this.options.painter(layer.scale);
-      for (const seat of seats) this.redrawSeat(layer, painter, seat);
+      for (const tile of layer.tiles.values()) {
+        for (const seat of seats) this.redrawSeat(tile, layer, painter, seat);
+      }
     }
   }
 
@@ -173,7 +172,7 @@ export class Tiles {
         const key = `${column},${row}`;
         let tile = layer.tiles.get(key);
         if (!tile) {
-          tile = this.make(layer, column, row, side);
+          tile = make(key, column, row, side);
           layer.tiles.set(key, tile);
         }
         tile.used = this.clock;
@@ -185,108 +184,120 @@ export class Tiles {
     return found.sort((a, b) => a.distance - b.distance).map(({ tile }) => tile);
   }
 
-  private make(layer: Layer, column: number, row: number, side: number): Tile {
-    const canvas = document.createElement("canvas");
-    const density = Math.min(window.devicePixelRatio || 1, 2);
-    canvas.width = canvas.height = TILE * density;
+  private ask(tile: Tile, layer: Layer): void {
+    tile.state = "asked";
+    this.asked += 1;
+    const { scale, density } = layer;
+    this.options.drawing.draw({ world: tile.world, scale, density, side: TILE }).then((drawn) => {
+      this.asked -= 1;
+      this.drawn += drawn.seats;
+      tile.drawn = drawn;
+      tile.state = "drawn";
+      this.onDrawn();
+    });
+  }
+
+  private show(tile: Tile, layer: Layer): void {
+    if (!tile.drawn) return;
+    const canvas = canvasOf(tile.drawn.image);
     canvas.className = "absolute";
-    canvas.style.cssText = `width:${TILE}px;height:${TILE}px;left:${column * TILE}px;top:${row * TILE}px`;
-    const context = canvas.getContext("2d");
-    if (!context) throw new Error("this browser can't draw on a canvas");
-    const world = {
-      minX: column * side,
-      minY: row * side,
-      maxX: (column + 1) * side,
-      maxY: (row + 1) * side,
-    };
-    const scale = layer.scale * density;
-    context.setTransform(scale, 0, 0, scale, -world.minX * scale, -world.minY * scale);
-    const around = {
-      minX: world.minX - PITCH * 2,
-      minY: world.minY - PITCH * 2,
-      maxX: world.maxX + PITCH * 2,
-      maxY: world.maxY + PITCH * 2,
-    };
-    const rows = this.options.hall.rows.flatMap((candidate, index) =>
-      overlaps(candidate, around) ? [index] : [],
-    );
-    return { canvas, context, world, rows, row: 0, seat: 0, begun: false, done: false, used: this.clock };
-  }
-
-  /** Go on drawing a tile, so many seats at most. Returns how many it was. */
-  private draw(tile: Tile, layer: Layer, most: number): number {
-    const { hall, front } = this.options;
+    canvas.style.cssText = `width:${TILE}px;height:${TILE}px;left:${tile.column * TILE}px;top:${tile.row * TILE}px`;
+    tile.canvas = canvas;
+    tile.drawn = undefined;
+    tile.state = "shown";
+    layer.element.append(canvas);
     const painter = this.options.painter(layer.scale);
-    let drawn = 0;
-    if (!tile.begun) {
-      tile.begun = true;
-      paintFront(tile.context, painter, front);
-      drawn += 10;
-    }
-    while (tile.row < tile.rows.length && drawn < most) {
-      const row = hall.rows[tile.rows[tile.row] ?? 0];
-      if (!row) break;
-      if (tile.seat === 0) {
-        paintRowLabels(tile.context, painter, row);
-        const section = hall.sections[row.section];
-        if (section && section.first === row.first) paintSectionName(tile.context, painter, row.section);
-        drawn += 2;
-      }
-      const begin = row.first + tile.seat;
-      const end = Math.min(row.first + row.count, begin + Math.max(1, most - drawn));
-      let from = begin;
-      while (from < end && (hall.x[from] ?? 0) < tile.world.minX - PITCH) from += 1;
-      let to = from;
-      while (to < end && (hall.x[to] ?? 0) <= tile.world.maxX + PITCH) to += 1;
-      paintSeats(tile.context, painter, from, to);
-      drawn += to - from + 1;
-      this.drawn += to - from;
-      if (end === row.first + row.count) {
-        tile.row += 1;
-        tile.seat = 0;
-      } else {
-        tile.seat = end - row.first;
-      }
-    }
-    tile.done = tile.row >= tile.rows.length;
-    return drawn;
+    for (const seat of tile.changed) this.redrawSeat(tile, layer, painter, seat);
+    tile.changed.clear();
   }
 
-  private redrawSeat(layer: Layer, painter: Painter, seat: number): void {
+  /** Draw a seat again in a tile, if it lies there; later, where the tile is still on its way. */
+  private redrawSeat(tile: Tile, layer: Layer, painter: Painter, seat: number): void {
     const { hall } = this.options;
     const x = hall.x[seat] ?? 0;
     const y = hall.y[seat] ?? 0;
     const box = { minX: x - REACH, minY: y - REACH, maxX: x + REACH, maxY: y + REACH };
-    for (const tile of layer.tiles.values()) {
-      if (!tile.begun || !overlaps(tile.world, box)) continue;
-      const { context } = tile;
-      context.save();
-      context.resetTransform();
-      // To whole pixels: a half-cleared edge would leave a seam.
-      const density = tile.canvas.width / TILE;
-      const toPixel = (value: number, origin: number) => (value - origin) * layer.scale * density;
-      const left = Math.floor(toPixel(box.minX, tile.world.minX));
-      const top = Math.floor(toPixel(box.minY, tile.world.minY));
-      const width = Math.ceil(toPixel(box.maxX, tile.world.minX)) - left;
-      const height = Math.ceil(toPixel(box.maxY, tile.world.minY)) - top;
-      context.clearRect(left, top, width, height);
-      if (!hall.arc) {
-        context.globalAlpha = 1; // a coach's body lies under its seats
-        context.fillStyle = painter.palette.raised;
-        context.fillRect(left, top, width, height);
-      }
-      context.restore();
-      paintSeats(tile.context, painter, seat, seat + 1);
-      this.drawn += 1;
+    if (tile.state === "missing" || !overlaps(tile.world, box)) return;
+    if (!tile.canvas) {
+      tile.changed.add(seat);
+      return;
     }
+    tile.context ??= toDrawOn(tile, layer);
+    const { context } = tile;
+    context.save();
+    context.resetTransform();
+    // To whole pixels: a half-cleared edge would leave a seam.
+    const toPixel = (value: number, origin: number) => (value - origin) * layer.scale * layer.density;
+    const left = Math.floor(toPixel(box.minX, tile.world.minX));
+    const top = Math.floor(toPixel(box.minY, tile.world.minY));
+    const width = Math.ceil(toPixel(box.maxX, tile.world.minX)) - left;
+    const height = Math.ceil(toPixel(box.maxY, tile.world.minY)) - top;
+    context.clearRect(left, top, width, height);
+    if (!hall.arc) {
+      context.globalAlpha = 1; // a coach's body lies under its seats
+      context.fillStyle = painter.palette.raised;
+      context.fillRect(left, top, width, height);
+    }
+    context.restore();
+    paintSeats(context, painter, seat, seat + 1);
+    this.drawn += 1;
   }
 
   private forget(layer: Layer): void {
     if (layer.tiles.size <= TILES_MAX) return;
-    const oldest = [...layer.tiles].sort(([, a], [, b]) => a.used - b.used);
-    for (const [key, tile] of oldest.slice(0, layer.tiles.size - TILES_MAX)) {
-      tile.canvas.remove();
-      layer.tiles.delete(key);
+    const oldest = [...layer.tiles.values()].sort((a, b) => a.used - b.used);
+    for (const tile of oldest.slice(0, layer.tiles.size - TILES_MAX)) {
+      tile.canvas?.remove();
+      layer.tiles.delete(tile.key);
     }
   }
+}
+
+/** A canvas that shows what was drawn, and costs nothing more until it is drawn on. */
+function canvasOf(image: Drawn["image"]): HTMLCanvasElement {
+  if (image instanceof HTMLCanvasElement) return image;
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("bitmaprenderer")?.transferFromImageBitmap(image);
+  return canvas;
+}
+
+/** The same tile as a canvas to draw on. Without a GPU, each of these is copied whole at every frame of a pan. */
+function toDrawOn(tile: Tile, layer: Layer): CanvasRenderingContext2D {
+  const before = tile.canvas;
+  if (!before) throw new Error("a tile that isn't shown");
+  let context = before.getContext("2d"); // null where it only shows
+  if (!context) {
+    const canvas = before.cloneNode() as HTMLCanvasElement;
+    context = canvas.getContext("2d");
+    context?.drawImage(before, 0, 0);
+    before.replaceWith(canvas);
+    tile.canvas = canvas;
+  }
+  if (!context) throw new Error("this browser can't draw on a canvas");
+  const scale = layer.scale * layer.density;
+  context.setTransform(scale, 0, 0, scale, -tile.world.minX * scale, -tile.world.minY * scale);
+  return context;
+}
+
+function make(key: string, column: number, row: number, side: number): Tile {
+  const world = {
+    minX: column * side,
+    minY: row * side,
+    maxX: (column + 1) * side,
+    maxY: (row + 1) * side,
+  };
+  return {
+    key,
+    world,
+    column,
+    row,
+    state: "missing",
+    drawn: undefined,
+    canvas: undefined,
+    context: undefined,
+    changed: new Set(),
+    used: 0,
+  };
 }

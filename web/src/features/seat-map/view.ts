@@ -30,7 +30,7 @@ export class MapView {
     /** How many seats have been drawn so far. */
     private readonly onDrawn: (seats: number) => void,
   ) {
-    this.tiles = new Tiles(host, options);
+    this.tiles = new Tiles(host, options, () => this.schedule());
   }
 
   /** The window has this size now. The hall is fitted into it the first time, and while nobody has moved it. */
@@ -90,7 +90,7 @@ export class MapView {
   }
 
   /** Seats look different now. */
-  touch(seats: Iterable<number>): void {
+  touch(seats: ReadonlySet<number> | readonly number[]): void {
     this.tiles.touch(seats);
     this.onDrawn(this.tiles.drawn);
   }

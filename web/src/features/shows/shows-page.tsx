@@ -10,7 +10,7 @@ import { inputShape } from "@/shared/ui/field";
 import { plural } from "@/shared/ui/format";
 import { usePage } from "@/shared/ui/page";
 import { EmptyState, ErrorState, Loading, Skeleton } from "@/shared/ui/states";
-import { type Filters, fromParams, startsAfter, toParams, wanted } from "./filters";
+import { type Filters, fromParams, queryOf, toParams } from "./filters";
 import { ShowCard } from "./show-card";
 
 const PAGE_SIZE = 48;
@@ -72,23 +72,35 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange(changed: 
             </button>
           ))}
         </fieldset>
+        <fieldset className="grid w-full grid-cols-2 gap-3 sm:flex sm:w-auto sm:items-center sm:gap-2">
+          <legend className="sr-only">Days</legend>
+          <label className="flex flex-col gap-1 whitespace-nowrap sm:flex-row sm:items-center sm:gap-2">
+            <span className="text-soft">From</span>
+            <input
+              type="date"
+              className={`${inputShape} tabular min-h-10 min-w-0 text-sm`}
+              value={filters.from}
+              onChange={(event) => onChange({ from: event.target.value })}
+            />
+          </label>
+          <label className="flex flex-col gap-1 whitespace-nowrap sm:flex-row sm:items-center sm:gap-2">
+            <span className="text-soft">to</span>
+            <input
+              type="date"
+              min={filters.from}
+              className={`${inputShape} tabular min-h-10 min-w-0 text-sm`}
+              value={filters.until}
+              onChange={(event) => onChange({ until: event.target.value })}
+            />
+          </label>
+        </fieldset>
         <label className="flex items-center gap-2 whitespace-nowrap">
-          <span className="text-soft">From</span>
-          <input
-            type="date"
-            className={`${inputShape} tabular min-h-10 text-sm`}
-            value={filters.from}
-            onChange={(event) => onChange({ from: event.target.value })}
-          />
-        </label>
-        <label className="flex items-center gap-2 whitespace-nowrap">
-          <span className="text-soft">Up to</span>
+          <span className="text-soft">Price up to</span>
           <input
             type="number"
             inputMode="numeric"
             min={0}
             placeholder="any"
-            aria-label="Price up to"
             className={`${inputShape} tabular min-h-10 w-20 text-sm`}
             value={filters.priceMax}
             onChange={(event) => onChange({ priceMax: event.target.value })}
@@ -109,20 +121,18 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange(changed: 
 }
 
 function Results({ filters, onReset }: { filters: Filters; onReset(): void }) {
-  const q = useDeferredValue(filters.q.trim());
-  const after = startsAfter(filters);
+  const asked = useDeferredValue(filters);
+  const query = useMemo(() => queryOf(asked), [asked]);
   const { data, error, refetch, fetchNextPage, hasNextPage, isFetchingNextPage, isPlaceholderData } =
     useInfiniteQuery({
-      queryKey: ["shows", q, filters.kind, after],
+      queryKey: ["shows", query],
       queryFn: ({ pageParam, signal }) =>
         unwrap(
           api.GET("/api/shows", {
             params: {
               query: {
                 limit: PAGE_SIZE,
-                ...(q && { q }),
-                ...(filters.kind && { kind: filters.kind }),
-                ...(after && { starts_after: after }),
+                ...query,
                 ...(pageParam && { cursor: pageParam }),
               },
             },
@@ -134,10 +144,7 @@ function Results({ filters, onReset }: { filters: Filters; onReset(): void }) {
       placeholderData: keepPreviousData,
       refetchInterval: 15_000, // how full they are changes
     });
-  const shows = useMemo(
-    () => data?.pages.flatMap((page) => page.items).filter((show) => wanted(show, filters)),
-    [data, filters],
-  );
+  const shows = useMemo(() => data?.pages.flatMap((page) => page.items), [data]);
   useSpokenCount(shows, isPlaceholderData);
 
   if (error && !data) return <ErrorState error={error} onRetry={refetch} />;
@@ -146,7 +153,7 @@ function Results({ filters, onReset }: { filters: Filters; onReset(): void }) {
     const filtered = [...toParams(filters)].length > 0;
     return filtered ? (
       <EmptyState title="Nothing like that is on" action={<Button onClick={onReset}>Show everything</Button>}>
-        Try fewer letters, a later date, or a higher price.
+        Try fewer letters, other days, or a higher price.
       </EmptyState>
     ) : (
       <EmptyState title="Nothing is on yet">As soon as a show or a trip is announced, it is here.</EmptyState>

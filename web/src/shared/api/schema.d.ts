@@ -369,7 +369,7 @@ export interface paths {
         };
         /**
          * Export a show's bookings
-         * @description All of them, newest first, as CSV (RFC 4180, in UTF-8 with a byte order mark), sent as they are read. A text that a spreadsheet would take for a formula begins with an apostrophe. For admins and services.
+         * @description All of them, or all that a search finds, newest first, as CSV (RFC 4180, in UTF-8 with a byte order mark), sent as they are read. A text that a spreadsheet would take for a formula begins with an apostrophe. For admins and services.
          */
         get: operations["export_bookings"];
         put?: never;
@@ -3177,6 +3177,10 @@ export interface operations {
                 starts_after?: string | null;
                 /** @description Only those that start before this. */
                 starts_before?: string | null;
+                /** @description Only those whose cheapest category costs at most this, in the show's own currency. */
+                price_cents_max?: number | null;
+                /** @description Only those that have seats to be had, or only those that have none. */
+                seats_left?: boolean | null;
                 /** @description At most so many, 1 to 200. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -5937,6 +5941,10 @@ export interface operations {
     export_bookings: {
         parameters: {
             query?: {
+                /** @description Part of a customer's name, e-mail address or user id, in any case; or a booking's whole id. */
+                q?: string | null;
+                /** @description The booking that has the seat of this label now. */
+                seat?: string | null;
                 /** @description Only those of this status. */
                 status?: components["schemas"]["BookingStatus"] | null;
             };

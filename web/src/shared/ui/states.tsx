@@ -75,7 +75,7 @@ export function ErrorState({
 
 /** Where something will be. One label stands for a whole group of them: `<Loading label="…">`. */
 export function Skeleton({ className = "" }: { className?: string }) {
-  return <div aria-hidden="true" className={`rounded-sm bg-sunk ${className}`} />;
+  return <div aria-hidden="true" className={`rounded-sm bg-line/60 ${className}`} />;
 }
 
 export function Loading({ label, children }: { label: string; children: ReactNode }) {

@@ -1,0 +1,234 @@
+"""Which lane a command goes to: one of a few, or, where the tables are spread by show (ROWLOCK_SHARDED), its show's own.
+
+A batch of a show's own lane is about one show, so each of its statements runs on one shard. Such lanes are made when a
+show is first sold, and given up when others need their place. They share a bounded number of connections: a lane has one
+while it runs a batch, and they take turns in the order in which they asked. So a show that sells out fast has one
+connection at most, and the others have the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+
+from rowlock.domain.commands import Command
+from rowlock.domain.fair_play import FairPlay
+from rowlock.domain.world import Decision
+from rowlock.engine.batch import Batch
+from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Entry, Lane
+from rowlock.postgres.pool import Database
+from rowlock.seatmap.feed import Feed
+from rowlock.seatmap.maps import Maps
+from rowlock.seatmap.plans import Plans
+
+# A lane is a task and a queue, some kilobytes. One process rarely sells more shows than this in one second.
+SHOW_LANES_MAX = 1_000
+
+
+class FixedLanes:
+    """So many lanes, with a connection each. A show is always served by the same one."""
+
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        maps: Maps,
+        feed: Feed,
+        *,
+        lanes: int,
+        hold_seconds: int,
+        events: bool,
+        fair_play: FairPlay | None,
+    ) -> None:
+        self._lanes = [
+            Lane(
+                str(n),
+                database,
+                plans,
+                maps,
+                feed,
+                hold_seconds=hold_seconds,
+                events=events,
+                fair_play=fair_play,
+            )
+            for n in range(lanes)
+        ]
+
+    @property
+    def depth(self) -> int:
+        """How many commands wait."""
+        return sum(lane.depth for lane in self._lanes)
+
+    def start(self) -> None:
+        """Begin to take commands."""
+        for lane in self._lanes:
+            lane.start()
+
+    def put(self, command: Command) -> asyncio.Future[Decision]:
+        """Queue a command. Raises `Busy`."""
+        return self._lanes[command.show_id % len(self._lanes)].put(command)
+
+    async def close(self) -> None:
+        """Take no more, and finish what is queued. May be called again."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+
+
+class _Session:
+    """One of the connections that lanes share, and the lane that has it."""
+
+    def __init__(self) -> None:
+        self.connection: asyncpg.Connection | None = None
+        self.batch: Batch | None = None
+        self.lane: ShowLane | None = None
+
+
+class _Sessions:
+    """Connections that lanes share, so many at most, lent in the order in which they were asked for."""
+
+    def __init__(self, most: int) -> None:
+        self.all = [_Session() for _ in range(most)]
+        self._free: asyncio.Queue[_Session] = asyncio.LifoQueue()  # the last one used is connected already
+        for session in self.all:
+            self._free.put_nowait(session)
+
+    async def take(self, lane: ShowLane) -> _Session:
+        """Wait for one."""
+        session = await self._free.get()
+        session.lane = lane
+        return session
+
+    def give_back(self, session: _Session) -> None:
+        """Let the next have it."""
+        session.lane = None
+        self._free.put_nowait(session)
+
+    def holder(self, connection: Any) -> ShowLane | None:
+        """Who has the session of a connection."""
+        for session in self.all:
+            if session.lane is not None and session.lane.has(connection):
+                return session.lane
+        return None
+
+    def close(self) -> None:
+        """Close the connections, when no lane is left to use them."""
+        for session in self.all:
+            if session.connection is not None:
+                session.connection.terminate()
+            session.connection = session.batch = None
+
+
+class ShowLane(Lane):
+    """The lane of one show, which has a connection only while it serves."""
+
+    def __init__(self, name: str, *parts: Any, sessions: _Sessions, **options: Any) -> None:
+        super().__init__(name, *parts, **options)
+        self._sessions = sessions
+        self._serving = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits here, and nothing is being decided."""
+        return not self._queue and not self._serving
+
+    def end(self) -> None:
+        """Let an idle lane end."""
+        self._closing = True
+        self._wanted.set()
+
+    def has(self, connection: Any) -> bool:
+        """Whether a connection is the one that it has now."""
+        return self._connection is connection
+
+    async def _serve(self, entries: list[Entry]) -> None:
+        self._serving = True
+        try:
+            session = await self._sessions.take(self)
+            self._connection, self._batch = session.connection, session.batch
+            try:
+                await super()._serve(entries)
+            finally:
+                session.connection, session.batch = self._connection, self._batch
+                self._connection = self._batch = None
+                self._sessions.give_back(session)
+        finally:
+            self._serving = False
+
+    def _hear(self, connection: asyncpg.Connection, message: Any) -> None:
+        """A notice is for the lane that has the connection, which is not always the one that made it."""
+        (self._sessions.holder(connection) or self).hear_warning(connection, message)
+
+    def hear_warning(self, connection: asyncpg.Connection, message: Any) -> None:
+        """A notice that is for this lane."""
+        super()._hear(connection, message)
+
+
+class ShowLanes:
+    """A lane a show; `connections` is how many they share."""
+
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        maps: Maps,
+        feed: Feed,
+        *,
+        connections: int,
+        hold_seconds: int,
+        events: bool,
+        fair_play: FairPlay | None,
+    ) -> None:
+        self._parts = (database, plans, maps, feed)
+        self._options = {"hold_seconds": hold_seconds, "events": events, "fair_play": fair_play}
+        self._sessions = _Sessions(connections)
+        self._lanes: dict[int, ShowLane] = {}
+        self._waiting = 0
+        self._waiting_max = connections * LANE_COMMANDS_MAX  # as many as fixed lanes would take
+        self._closing = False
+
+    @property
+    def depth(self) -> int:
+        """How many commands wait."""
+        return sum(lane.depth for lane in self._lanes.values())
+
+    def start(self) -> None:
+        """Begin to take commands: a lane starts with its first one."""
+
+    def put(self, command: Command) -> asyncio.Future[Decision]:
+        """Queue a command at its show's lane. Raises `Busy`."""
+        if self._closing:
+            raise Busy("the server is shutting down")
+        if self._waiting >= self._waiting_max:
+            raise Busy("too many bookings are waiting")
+        answer = self._lane(command.show_id).put(command)
+        self._waiting += 1
+        answer.add_done_callback(self._answered)
+        return answer
+
+    def _answered(self, _answer: asyncio.Future[Decision]) -> None:
+        self._waiting -= 1
+
+    def _lane(self, show_id: int) -> ShowLane:
+        lane = self._lanes.get(show_id)
+        if lane is None:
+            if len(self._lanes) >= SHOW_LANES_MAX:
+                self._end_idle()
+            lane = ShowLane(f"show {show_id}", *self._parts, sessions=self._sessions, **self._options)
+            lane.start()
+            self._lanes[show_id] = lane
+        return lane
+
+    def _end_idle(self) -> None:
+        """Make room. Raises `Busy` where there is none."""
+        idle = [show_id for show_id, lane in self._lanes.items() if lane.idle]
+        if not idle:
+            raise Busy("too many shows are being booked")
+        for show_id in idle:
+            self._lanes.pop(show_id).end()
+
+    async def close(self) -> None:
+        """Take no more, and finish what is queued. May be called again."""
+        self._closing = True
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+        self._sessions.close()
