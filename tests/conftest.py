@@ -40,8 +40,9 @@ FAST = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 CITUS_URL = os.environ.get("ROWLOCK_TEST_CITUS_URL")
 EMPTY = (
     "TRUNCATE shows, inventory, seats, bookings, outbox, webhook_queues, deliveries",
-    "TRUNCATE booking_queues, booking_requests, pruned_requests",
+    "TRUNCATE booking_queues, booking_requests, pruned_requests, audit",
     "DELETE FROM webhooks",
+    "DELETE FROM revocations",
     "ALTER SEQUENCE show_ids RESTART",
 )
 

@@ -15,12 +15,14 @@ DATABASE = {"connection", "_connection", "pool", "_pool", "self"}
 # Every place that runs a text that is not a named query, with what the text is made of. None of it comes from outside.
 MADE_OF = {
     "engine/batch.py": "BEGIN with the settings' limits, and the named write with or without its events",
+    "engine/sharded.py": "the settings' limits",
     "operations/find_audit.py": "conditions of its own, with $1, $2 for values",
     "operations/find_bookings.py": "conditions of its own, with $1, $2 for values",
     "operations/search_bookings.py": "the lists of find_bookings.py",
     "operations/verify.py": "the named rules",
     "postgres/migrate.py": "the migrations, and two numbers of its own",
     "postgres/jobs.py": "a text of its own",
+    "postgres/spread.py": "texts of its own",
     "workers/outbox.py": "the named queries of a stage, and BEGIN as above",
 }
 # Where texts of SQL are filled in. What is filled in are column names, conditions and placeholders written there.

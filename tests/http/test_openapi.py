@@ -160,6 +160,7 @@ def test_who_may_call_is_said(document: Any) -> None:
         "get_booking",
         "confirm_booking",
         "cancel_booking",
+        "list_audit",
         "create_webhook",
         "list_webhooks",
         "get_webhook",

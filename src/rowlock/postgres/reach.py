@@ -84,6 +84,8 @@ _PRIVILEGES = {
     "booking_requests": "SELECT, INSERT, UPDATE, DELETE",
     "pruned_requests": "SELECT, INSERT",
     "secrets": "SELECT",
+    "audit": "SELECT, INSERT, DELETE",
+    "revocations": "SELECT, INSERT, UPDATE, DELETE",
     "outbox": "SELECT, INSERT, UPDATE, DELETE",
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_queues": "SELECT, INSERT, UPDATE, DELETE",

@@ -106,13 +106,13 @@ class Sweeper:
             return True  # not at once, that is
 
     async def _prune(self) -> int:
+        await self._context.pool.execute(REVOCATIONS.prune_revocations)
+        await self._context.pool.execute(AUDIT.prune_audit, self._keep_audit_days)
         if self._context.sharded:
             count = await self._prune_by_show()
             telemetry.BOOKINGS_PRUNED.inc(count)
             return count
         async with self._context.pool.acquire() as connection, connection.transaction():
-            await connection.execute(REVOCATIONS.prune_revocations)
-            await connection.execute(AUDIT.prune_audit, self._keep_audit_days, PRUNE_AT_ONCE)
             pruned = await connection.fetch(BOOKINGS.prune_failed, self._keep_failed_days, PRUNE_AT_ONCE)
             queued = [row for row in pruned if self._must_be_remembered(row)]
             if queued:

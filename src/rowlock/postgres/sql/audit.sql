@@ -23,11 +23,5 @@ ORDER BY b.created_at DESC, b.id DESC
 LIMIT {limit}
 
 -- name: prune_audit
--- What is older than the trail is kept for, some at a time. $1: days. $2: how many.
-WITH old AS (
-    SELECT show_id, id FROM audit
-    WHERE at < now() - make_interval(secs => $1::float8 * 86400)
-    ORDER BY at
-    LIMIT $2::integer
-)
-DELETE FROM audit a USING old WHERE a.show_id = old.show_id AND a.id = old.id
+-- What is older than the trail is kept for. $1: days.
+DELETE FROM audit WHERE at < now() - make_interval(secs => $1::float8 * 86400)
