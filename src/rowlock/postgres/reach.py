@@ -87,6 +87,7 @@ _PRIVILEGES = {
     "audit": "SELECT, INSERT, DELETE",
     "revocations": "SELECT, INSERT, UPDATE, DELETE",
     "outbox": "SELECT, INSERT, UPDATE, DELETE",
+    "event_readers": "SELECT, INSERT, DELETE",
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_queues": "SELECT, INSERT, UPDATE, DELETE",
     "deliveries": "SELECT, INSERT, UPDATE, DELETE",
