@@ -272,7 +272,7 @@ def changes_of(world: World) -> list[Change]:
             available=world.sales[show_id].available
             + world.count_changes.get(show_id, {}).get(SeatStatus.AVAILABLE, 0),
             seats=tuple(numbers),
-            letters="".join(world.changed_seats[show_id, number].status.value for number in numbers),
+            letters="".join([world.changed_seats[show_id, number].status for number in numbers]),
         )
         for show_id, numbers in seats.items()
     ]

@@ -98,7 +98,7 @@ def _lists(column: Iterable[Sequence[int]]) -> str:
 
 def sparse(column: Sequence[Any]) -> Sequence[Any]:
     """A column; empty, if nothing is in it."""
-    return column if any(each is not None for each in column) else ()
+    return () if column.count(None) == len(column) else column
 
 
 def booking_columns(bookings: Sequence[Booking], now: datetime | None) -> list[Any]:
@@ -117,8 +117,8 @@ def booking_columns(bookings: Sequence[Booking], now: datetime | None) -> list[A
         [b.user_id for b in bookings],
         sparse([b.customer_name for b in bookings]),
         sparse([b.email for b in bookings]),
-        words([b.status.value for b in bookings]),
-        sparse([b.reason and b.reason.value for b in bookings]),
+        words([b.status for b in bookings]),
+        sparse([b.reason for b in bookings]),
         _lists([b.seats for b in bookings]),
         sparse([numbers(b.conflicts) if b.conflicts else None for b in bookings]),
         numbers([b.seat_count for b in bookings]),
@@ -134,7 +134,7 @@ def seat_columns(seats: Mapping[SeatKey, Seat]) -> list[Any]:
     return [
         numbers([key[0] for key in seats]),
         numbers([key[1] for key in seats]),
-        words([seat.status.value for seat in seats.values()]),
+        words([seat.status for seat in seats.values()]),
         ids([seat.owner for seat in seats.values()]),
         sparse([seat.held_until for seat in seats.values()]),
     ]
