@@ -20,7 +20,9 @@ SLOW = 200
 UNREAD = 50
 BOOKINGS = 600
 BUYERS = 16
-SHARE_MIN = 0.4  # of the rate without them: what they take must not be told from what else runs on this machine
+SHARE_MIN = (
+    0.4  # of the rate without them: what they take must not be told from what else runs on this machine
+)
 ROUNDS_MAX = 4
 
 

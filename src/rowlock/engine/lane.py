@@ -54,14 +54,6 @@ BATCH_COMMANDS_MAX = 200
 BATCH_SEATS_MAX = 2_000
 # At a few thousand commands a second and lane, a second or two of waiting. Beyond it, "busy" is the kinder answer.
 LANE_COMMANDS_MAX = 5_000
-# That is for a rush, which passes. Where a lane has not come to rest for so long, requests to book are taken only as far
-# as their wait for a place in a batch is short: what is beyond that would make all wait longer, and sell no seat more.
-RUSH_SECONDS_MAX = 1.0
-STANDING_WAIT_SECONDS_MAX = 0.04  # a flush to disk or two
-STANDING_COMMANDS_MIN = (
-    32  # fewer would not share a flush as they should; smaller batches tell little of the pace
-)
-PACE_WEIGHT = 0.2  # of the last batch in the pace; five or so are remembered
 # A caller who has waited so long without a decision is told to come again.
 WAIT_SECONDS_MAX = 10.0
 # How long a lost answer to COMMIT is looked for. Longer than a restart or fail-over of PostgreSQL usually takes.
@@ -120,8 +112,6 @@ class Lane:
         self._events = events
         self._fair_play = fair_play
         self._queue: deque[Entry] = deque()
-        self._rested_at = -RUSH_SECONDS_MAX
-        self._pace = BATCH_COMMANDS_MAX / STANDING_WAIT_SECONDS_MAX  # commands a second, while it works
         self._wanted = asyncio.Event()
         self._closing = False
         self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
@@ -142,31 +132,13 @@ class Lane:
         """Queue a command. Raises `Busy` when the lane is full or closing."""
         if self._closing:
             raise Busy("the server is shutting down")
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self._wanted.is_set():  # it was at rest
-            self._rested_at = now
-            self._wanted.set()
-        waiting = len(self._queue)
-        if waiting >= LANE_COMMANDS_MAX or (waiting >= STANDING_COMMANDS_MIN and self._refuses(command, now)):
+        if len(self._queue) >= LANE_COMMANDS_MAX:
             raise Busy("too many bookings are waiting")
+        loop = asyncio.get_running_loop()
         answer: asyncio.Future[Decision] = loop.create_future()
-        self._queue.append(Entry(command, answer, now))
+        self._queue.append(Entry(command, answer, loop.time()))
+        self._wanted.set()
         return answer
-
-    def _refuses(self, command: Command, now: float) -> bool:
-        """Whether a further command is too much for a load that doesn't pass. See docs/decisions/0023.
-
-        Whoever pays for what it holds, gives seats back, or comes from a queue is taken as long as there is room.
-        """
-        standing = now - self._rested_at > RUSH_SECONDS_MAX and len(self._queue) >= self._standing_max
-        return standing and isinstance(command, Book) and not command.queued
-
-    @property
-    def _standing_max(self) -> int:
-        """How many commands may wait where the load doesn't pass."""
-        in_time = int(self._pace * STANDING_WAIT_SECONDS_MAX)
-        return max(STANDING_COMMANDS_MIN, min(in_time, BATCH_COMMANDS_MAX))
 
     async def close(self) -> None:
         """Take no more, finish what is queued, and end. A second call waits for the same."""
@@ -204,8 +176,6 @@ class Lane:
 
     def _take(self) -> list[Entry]:
         """The next batch: what waits, up to the bounds; at least one."""
-        if len(self._queue) <= self._standing_max // 2:
-            self._rested_at = asyncio.get_running_loop().time()
         entries: list[Entry] = []
         seats = 0
         while self._queue and len(entries) < BATCH_COMMANDS_MAX:
@@ -249,7 +219,6 @@ class Lane:
             entries = self._drop_late(entries, doubt_since)
             if not entries:
                 return []
-            began = loop.time()
             try:
                 decisions = await decide([entry.command for entry in entries], doubt_since is not None)
             except CommitLost as lost:
@@ -280,9 +249,6 @@ class Lane:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
             else:
-                if len(entries) >= STANDING_COMMANDS_MIN:
-                    took = max(loop.time() - began, 0.001)  # the loop's clock has milliseconds
-                    self._pace += PACE_WEIGHT * (len(entries) / took - self._pace)
                 return _answer(entries, decisions)
         return []
 
