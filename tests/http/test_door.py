@@ -176,6 +176,21 @@ async def test_both_say_busy_alike(ways: tuple[Way, Way], monkeypatch: pytest.Mo
     assert told == await framework.ask({"seats": ["A-1"]}, ADA)
 
 
+async def test_short_memory_is_busy_either_way(
+    ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever could come again in a moment would be told that something is broken."""
+
+    def short(_: Engine, command: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Engine, "submit", short)
+    door, framework = ways
+    told = await door.ask({"seats": ["A-1"]}, ADA)
+    assert (told.status, told.body["code"]) == (503, "busy")
+    assert told == await framework.ask({"seats": ["A-1"]}, ADA)
+
+
 async def test_a_bug_is_an_internal_error_either_way(
     ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch
 ) -> None:

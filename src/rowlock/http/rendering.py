@@ -189,10 +189,15 @@ def _litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 
 def _unforeseen(error: Exception, scope: Mapping[str, Any]) -> Problem:
-    """The database is away, or there is a bug."""
-    if isinstance(error, _DATABASE_ERRORS) and (trouble := diagnose(error)) is not Trouble.OURS:
+    """The database is away, memory is short, or there is a bug."""
+    detail = None
+    if isinstance(error, MemoryError):
+        log.error("out_of_memory")
+        detail = "The server is short of memory."
+    elif isinstance(error, _DATABASE_ERRORS) and (trouble := diagnose(error)) is not Trouble.OURS:
         log.warning("database_unavailable", trouble=trouble.value, error=repr(error))
         detail = "The database does not answer at the moment."
+    if detail is not None:
         if scope["method"] not in _SAFE_METHODS:
             detail += " This was done, or it was not: look before you ask again."
         return Problem(Code.BUSY, detail, retry_after=RETRY_SECONDS)
