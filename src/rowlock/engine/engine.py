@@ -57,6 +57,11 @@ class Engine:
         """How many commands wait, in all lanes."""
         return self._lanes.depth
 
+    @property
+    def working(self) -> bool:
+        """Whether anything is being decided, or waits."""
+        return self._lanes.working
+
     def submit(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. The future's result is committed. Raises `Busy` when the lane is full.
 

@@ -124,6 +124,11 @@ class Lane:
         """How many commands wait."""
         return len(self._queue)
 
+    @property
+    def working(self) -> bool:
+        """Whether a batch is in flight, or commands wait."""
+        return self._wanted.is_set()
+
     def start(self) -> None:
         """Begin to take commands."""
         self._task = asyncio.create_task(self._run(), name=f"lane {self.name}")

@@ -55,6 +55,11 @@ class FixedLanes:
         """How many commands wait."""
         return sum(lane.depth for lane in self._lanes)
 
+    @property
+    def working(self) -> bool:
+        """Whether any lane has something to do."""
+        return any(lane.working for lane in self._lanes)
+
     def start(self) -> None:
         """Begin to take commands."""
         for lane in self._lanes:
@@ -183,6 +188,11 @@ class ShowLanes:
     def depth(self) -> int:
         """How many commands wait."""
         return sum(lane.depth for lane in self._lanes.values())
+
+    @property
+    def working(self) -> bool:
+        """Whether any lane has something to do."""
+        return any(lane.working for lane in self._lanes.values())
 
     def start(self) -> None:
         """Begin to take commands: a lane starts with its first one."""
