@@ -46,6 +46,9 @@ SEND_AT_ONCE_MAX: Final = 500
 QUEUE_CHANGES_MAX: Final = 20_000  # a few seconds of a stampede; what is dropped beyond is found by the check
 RECONNECT_SECONDS_MAX: Final = 5.0
 RESEND_SECONDS: Final = 0.5
+# Changes that come so soon after others are told together: a message costs PostgreSQL, and every process, as much as a
+# small batch. The first after a rest is told at once; a tenth of what a map waits for a missing one (maps.py).
+TOGETHER_SECONDS: Final = 0.02
 STOP_SECONDS_MAX: Final = 1.5  # for what is queued when a process ends, the way over NOTIFY included
 PING_SECONDS: Final = 10.0  # a connection that broke silently hears nothing, and would never know
 
@@ -162,6 +165,7 @@ class PostgresFeed:
             self._wanted.clear()
             try:
                 await self._flush()
+                await asyncio.sleep(TOGETHER_SECONDS)
             except (Exception, asyncio.CancelledError) as error:
                 if is_cancelled(error):
                     raise
