@@ -17,7 +17,6 @@ Rules, each with the reason it holds:
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -48,6 +47,7 @@ from rowlock.engine.rows import (
     trail_column,
 )
 from rowlock.engine.telling import Told, gather, settle_overtaken, told_columns
+from rowlock.engine.writing import cuts
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database
 from rowlock.postgres.queries import load
@@ -55,7 +55,7 @@ from rowlock.seatmap.changes import Change
 
 SQL = load("batch")
 SHOWS = load("shows")
-WRITE_SILENTLY = re.sub(r"/\* events \*/.*?/\* end \*/", "", SQL.write, flags=re.DOTALL)
+WRITE = cuts(SQL.write)
 # statement_timeout does not bound the wait of a COMMIT for a synchronous standby. After this long it counts as lost.
 COMMIT_SECONDS_MAX = 8.0
 _PHASES = [telemetry.BATCH_SECONDS.labels(phase) for phase in ("lock", "decide", "write", "commit")]
@@ -216,12 +216,13 @@ class Batch:
         counts = [world.count_changes.get(show_id, {}) for show_id in shows]
         seats = world.changed_seats
         new = list(world.new_bookings.values())
-        met = await self._connection.fetchrow(
-            SQL.write if self._events else WRITE_SILENTLY,
+        changed, overtaken = list(world.changed_bookings.values()), world.overtaken
+        statement = WRITE[bool(changed or overtaken), self._events]
+        arguments = [
             *booking_columns(new, now),
-            *change_columns(list(world.changed_bookings.values())),
-            [key[0] for key in world.overtaken],
-            [key[1] for key in world.overtaken],
+            *change_columns(changed),
+            [key[0] for key in overtaken],
+            [key[1] for key in overtaken],
             *seat_columns(seats),
             numbers(shows),
             *(numbers([count.get(status, 0) for count in counts]) for status in COUNTED),
@@ -230,14 +231,15 @@ class Batch:
             numbers([events.get(show_id, 0) for show_id in shows]),
             self._events,
             trail_column(new, world.trails),
-            *(told_columns(told) if self._events else ()),
-        )
+            *told_columns(told),
+        ]
+        met = await self._connection.fetchrow(statement.sql, *statement.arguments(arguments))
         if world.audited:
             await self._connection.execute(SQL.audit, *audit_columns(world.audited), now)
         if met["made"] != len(world.new_bookings):
             raise IdTaken
-        expected = (len(world.changed_bookings), len(seats), len(shows), len(told))
-        if (met["changed"], met["seated"], met["counted"], met.get("told", 0)) != expected:
+        expected = (len(changed), len(seats), len(shows), len(told))
+        if (met.get("changed", 0), met["seated"], met["counted"], met.get("told", 0)) != expected:
             raise RowsMissed(f"write met {tuple(met)}, expected {expected}")
 
     async def commit(self, locked: Locked) -> None:

@@ -69,10 +69,11 @@ WHERE s.show_id = $1
 -- Everything a batch changes, in one statement; its rows are locked already, so its order is free.
 -- $1–$14: new bookings, made at $14. $15–$21: changed ones. $22, $23: bookings whose lapsed holds lost a seat.
 -- $24–$28: seats. $29–$36: inventory: changes of the counts, whether the sale closes, by how much the version rises
--- (not where attempts only failed), and how many events there are. $37: whether events are told. $38: who made
--- the new bookings, and from where. $39–$43: the events, a row for each show that has any. Where events are off, these and what stands between the marks
--- are left out: even a table that nothing is written to costs a batch some microseconds. Nobody has to come back to events
--- that nobody listens to: they are done as they are written.
+-- (not where attempts only failed), and how many events there are. $37: whether events are told. $38: who asked for the
+-- new bookings, and from where. $39–$43: the events, a row for each show that has any.
+-- What stands between marks is left out, with its parameters, where a batch has nothing of it (engine/writing.py): even a
+-- table that nothing is written to costs a batch some ten microseconds. Nobody has to come back to events that nobody
+-- listens to: they are done as they are written.
 -- Columns of numbers, ids and states come as the text of an array, and one that has nothing in it is empty: unnest fills
 -- the shorter ones up with nulls. See engine/rows.py.
 -- Returns how many rows each part met; the engine knows how many it must be.
@@ -92,7 +93,8 @@ WITH made AS (
         request_hash, expires_at, trail)
     ON CONFLICT DO NOTHING
     RETURNING 1
-), changed AS (
+)
+/* changes */, changed AS (
     UPDATE bookings b
     SET status = c.status, reason = c.reason, confirmed_at = c.confirmed_at, settled_at = c.settled_at,
         expires_at = NULL, release_at = c.release_at
@@ -107,7 +109,8 @@ WITH made AS (
     FROM unnest($22::bigint[], $23::uuid[]) AS o (show_id, id)
     WHERE b.show_id = o.show_id AND b.id = o.id AND b.status = 'PENDING'
     RETURNING 1
-), seated AS (
+)/* end */
+, seated AS (
     UPDATE seats s
     SET status = c.status, booking_id = c.booking_id, held_until = c.held_until
     FROM unnest($24::text::bigint[], $25::text::integer[], $26::text::"char"[], $27::text::uuid[], $28::timestamptz[])
@@ -137,9 +140,9 @@ WITH made AS (
         AS new (show_id, seq, events, version, body), listened
     RETURNING 1
 )/* end */
-SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM changed) AS changed,
-       (SELECT count(*) FROM overtaken) AS overtaken, (SELECT count(*) FROM seated) AS seated,
+SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM seated) AS seated,
        (SELECT count(*) FROM counted) AS counted
+       /* changes */, (SELECT count(*) FROM changed) AS changed/* end */
        /* events */, (SELECT count(*) FROM told) AS told/* end */
 
 -- name: read_holds
