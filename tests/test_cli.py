@@ -178,7 +178,7 @@ def test_missing_privileges_are_named(tmp_path: Path, dsn: str) -> None:
     grants = [
         "GRANT SELECT ON alembic_version, secrets TO rowlock_server",
         "GRANT SELECT, INSERT ON pruned_requests TO rowlock_server",
-        "GRANT SELECT, INSERT, DELETE ON audit TO rowlock_server",
+        "GRANT SELECT, INSERT, DELETE ON audit, event_readers TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON revocations TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE ON shows, inventory, seats, booking_queues TO rowlock_server",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON booking_requests TO rowlock_server",
