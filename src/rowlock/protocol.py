@@ -82,6 +82,8 @@ class _AtTheDoor:
 
     def reply(self, status: int, answer: bytes) -> None:
         """Send the answer: all that follows the status line and the server's own headers."""
+        if self.response_complete:
+            return  # something failed after it was answered, its log line, say: a second answer would be the next one's
         self.response_complete = True
         protocol = self._protocol
         transport = protocol.transport
@@ -159,6 +161,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte, which may have come together with the last one's end."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # the one before was answered while this one was read
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
             self._began_at = self._moved_at
@@ -249,6 +252,8 @@ class Protocol(HttpToolsProtocol):
         self._at_door = None
         waiting.response_complete = True
         super().on_headers_complete()
+        if not waiting.keep_alive:  # the server has begun to end meanwhile, maybe
+            self.cycle.keep_alive = False
         super().on_body(b"".join(waiting.pieces))
 
     def _too_large(self) -> Problem:

@@ -6,15 +6,22 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from litestar import Litestar
 
+from rowlock.domain.trails import Trail, packed, unpacked
 from rowlock.engine.engine import Engine
 from rowlock.engine.lane import Busy
 from rowlock.http.door import Door
+from rowlock.http.identity import Caller, Role
+from rowlock.http.rates import guests_at
+from rowlock.http.trails import trail_by
+from rowlock.protocol import _AtTheDoor
 from tests.http.api import ADA, ADMIN, BOB, SERVICE, build, new_show, running, token
 
 LIMIT = 1_000  # requests to book a minute, so that its headers are there
@@ -283,3 +290,56 @@ async def test_a_session_s_cookie_opens_the_door_to_our_own_page_only(dsn: str) 
         for foreign in ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, {}):
             sent = raw({"Content-Type": "application/json", **cookie, **foreign})
             assert app.state.door.take(b"/api/bookings", sent, body, print) is False
+
+
+async def test_a_refused_request_is_counted_once(dsn: str) -> None:
+    """A guest over its own limit would use up what everybody behind the same address may ask."""
+    app = build(dsn, rate_bookings_per_minute=3, rate_guests_per_minute=100)
+    async with running(app) as client:
+        show = await new_show(client, total_seats=50)
+        await app.state.context.plans.get(show["id"])
+        await client.post("/api/session", json={"name": "Ada"})
+        cookie = {"Cookie": f"rowlock_session={client.cookies['rowlock_session']}", "Host": "localhost"}
+        own = {**cookie, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
+        statuses = []
+        for seat in range(1, 11):
+            body = json.dumps({"show_id": show["id"], "seats": [str(seat)]}).encode()
+            answered = asyncio.get_running_loop().create_future()
+            reply = partial(_resolve, answered)
+            if app.state.door.take(b"/api/bookings", raw(own), body, reply, "127.0.0.1"):
+                statuses.append(await answered)
+            else:
+                statuses.append((await client.post("/api/bookings", content=body, headers=own)).status_code)
+        assert statuses == [201] * 3 + [429] * 7
+        assert app.state.counts.so_far(guests_at("127.0.0.1")) == 10
+
+
+def _resolve(answered: asyncio.Future[int], status: int, _answer: bytes) -> None:
+    answered.set_result(status)
+
+
+def test_a_request_is_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log line that can't be written would bring a second answer, which the next customer takes for its own."""
+    written: list[bytes] = []
+    completed: list[None] = []
+    protocol: Any = SimpleNamespace(
+        headers=[],
+        parser=SimpleNamespace(should_keep_alive=lambda: True),
+        transport=SimpleNamespace(is_closing=lambda: False, write=written.append),
+        server_state=SimpleNamespace(default_headers=[]),
+        on_response_complete=lambda: completed.append(None),
+    )
+    at_the_door = _AtTheDoor(protocol)
+    at_the_door.reply(201, b"\r\n")
+    at_the_door.reply(500, b"\r\n")
+    assert written == [b"HTTP/1.1 201 Created\r\n\r\n"]
+    assert len(completed) == 1
+
+
+@pytest.mark.parametrize("address", ["6.6.6.6 forged-request admin-bob", "1" * 65, "1.2.3.4\x00"])
+def test_no_address_can_be_made_up_into_a_trail(address: str) -> None:
+    """Whoever writes X-Forwarded-For behind a careless proxy would sign a booking with another's name."""
+    ada = Caller("ada", frozenset({Role.CUSTOMER}), None, "token")
+    trail = trail_by(ada, address, "request")
+    assert trail is not None
+    assert unpacked(packed(trail)) == Trail("ada", "customer", None, "request")

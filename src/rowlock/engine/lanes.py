@@ -147,6 +147,9 @@ class ShowLane(Lane):
             self._connection, self._batch = session.connection, session.batch
             try:
                 await super()._serve(entries)
+            except BaseException:
+                self._disconnect()  # whatever is open in it is nobody else's
+                raise
             finally:
                 session.connection, session.batch = self._connection, self._batch
                 self._connection = self._batch = None

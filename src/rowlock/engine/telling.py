@@ -44,7 +44,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 def told_columns(rows: Sequence[Told]) -> list[Any]:
-    """Rows for the outbox, as the columns $38 to $42 of the write."""
+    """Rows for the outbox, as the columns $39 to $43 of the write."""
     return [
         numbers([row.show_id for row in rows]),
         numbers([row.seq for row in rows]),

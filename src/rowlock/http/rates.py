@@ -95,6 +95,11 @@ class Counts:
     def __len__(self) -> int:
         return len(self._windows)
 
+    def so_far(self, caller: str) -> int:
+        """How many requests of a caller were counted in its minute, without counting one."""
+        window = self._windows.get(_key_of(caller))
+        return window.count if window and window.ends_at > asyncio.get_running_loop().time() else 0
+
     def hit_alone(self, caller: str) -> Count:
         """Count a request where this process counts for itself."""
         assert self.shared is None, "where counts are shared, the others must be asked"

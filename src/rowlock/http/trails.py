@@ -10,6 +10,7 @@ from rowlock.domain.trails import Trail
 from rowlock.http.identity import Caller
 from rowlock.http.observing import request_id_of
 
+ADDRESS_CHARS_MAX = 64  # an IPv6 address with a zone has some 60
 DEMO = "demo"  # a caller without credentials, who may do all
 
 
@@ -23,5 +24,9 @@ def trail_by(caller: Caller, address: str | None, request_id: str) -> Trail | No
     """The trail of a caller."""
     if caller.user_id is None:
         return None
+    if address is not None and (
+        len(address) > ADDRESS_CHARS_MAX or not address.isprintable() or " " in address
+    ):
+        address = None  # a proxy handed on what somebody wrote: no address looks so
     role = DEMO if caller.source == "demo" else next(iter(caller.roles)).value
     return Trail(caller.user_id, role, address, request_id)

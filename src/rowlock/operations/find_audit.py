@@ -120,7 +120,7 @@ def audit_query(
 def _view(row: Mapping[str, Any]) -> AuditView:
     who: Trail | None = None
     if row["trail"] is not None:
-        who = unpacked(row["trail"])
+        who = unpacked(row["trail"])  # whoever asked; the booking's own user is another matter
     elif row["role"] is not None:
         who = Trail(row["user_id"], row["role"], row["address"], row["request_id"])
     return AuditView(

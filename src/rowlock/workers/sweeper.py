@@ -74,7 +74,9 @@ class Sweeper:
         async with self._context.pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(BOOKINGS.try_lead, LEADER_LOCK):
                 return Swept()
-            return Swept(await self._expire(), await self._prune(), not await self._settle())
+            expired, settled = await self._expire(), await self._settle()
+            await self._prune_records()
+            return Swept(expired, await self._prune(), not settled)
 
     async def round(self) -> bool:
         """One round, for a loop: whether there is more to do."""
@@ -92,9 +94,13 @@ class Sweeper:
             ]
             expired += sum(await asyncio.gather(*map(self._submit, commands)))
             if self._context.engine.working:
-                await asyncio.sleep(min(RESTS * (clock() - began), REST_SECONDS_MAX))
+                await self._rest(clock() - began)
         telemetry.HOLDS_EXPIRED.inc(expired)
         return expired
+
+    @staticmethod
+    async def _rest(worked_seconds: float) -> None:
+        await asyncio.sleep(min(RESTS * worked_seconds, REST_SECONDS_MAX))
 
     async def _submit(self, command: Expire) -> bool:
         try:
@@ -117,9 +123,15 @@ class Sweeper:
             log.error("show_not_settled", show_id=show_id, error=repr(error))
             return True  # not at once, that is
 
+    async def _prune_records(self) -> None:
+        """Remove what is too old of revocations and of the audit trail; where that fails, the rest goes on."""
+        try:
+            await self._context.pool.execute(REVOCATIONS.prune_revocations)
+            await self._context.pool.execute(AUDIT.prune_audit, self._keep_audit_days)
+        except Exception as error:
+            log.error("records_not_pruned", error=repr(error))
+
     async def _prune(self) -> int:
-        await self._context.pool.execute(REVOCATIONS.prune_revocations)
-        await self._context.pool.execute(AUDIT.prune_audit, self._keep_audit_days)
         if self._context.sharded:
             count = await self._prune_by_show()
             telemetry.BOOKINGS_PRUNED.inc(count)

@@ -31,8 +31,9 @@ STATEMENTS = (
         DROP CONSTRAINT bookings_reason_known,
         ADD CONSTRAINT bookings_reason_known CHECK (reason IN ({", ".join(f"'{r}'" for r in REASONS)})) NOT VALID
     """,
-    # What bounds a customer's holds. Bookings that are confirmed at once are not in it, and cost nothing by it.
-    "CREATE INDEX bookings_held ON bookings (show_id, user_id, created_at) WHERE held",
+    # What bounds a customer's holds. Bookings that are confirmed at once are not in it, and cost nothing by it. In a large
+    # database it may have been made before, without a lock (docs/operations.md).
+    "CREATE INDEX IF NOT EXISTS bookings_held ON bookings (show_id, user_id, created_at) WHERE held",
     # What was done that is no new booking. `show_id` 0: to no show in particular. Ids are random, as those of bookings
     # are, so that one list may hold both.
     """
@@ -69,14 +70,14 @@ STATEMENTS = (
     "CREATE INDEX revocations_by_time ON revocations (revoked_at)",
 )
 
-# The trail is appended to, and nothing else: no row is changed, and none goes before it is 90 days old, which is the
-# least that ROWLOCK_KEEP_AUDIT_DAYS may say. A step of its own: where tables are sharded by Citus, which has no triggers
+# The trail is appended to, and nothing else: no row is changed, and none goes before it is 90 days old (in hours: a day
+# has 25 of them when summer time ends), which is the least that ROWLOCK_KEEP_AUDIT_DAYS may say. A step of its own: where tables are sharded by Citus, which has no triggers
 # on them, it is left out, and rights must do (docs/operations.md).
 APPEND_ONLY = (
     """
     CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $body$
     BEGIN
-        IF TG_OP = 'DELETE' AND OLD.at < now() - interval '90 days' THEN
+        IF TG_OP = 'DELETE' AND OLD.at < now() - interval '2160 hours' THEN
             RETURN OLD;
         END IF;
         RAISE EXCEPTION 'the audit trail is append-only' USING ERRCODE = 'insufficient_privilege';
