@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer
 LIMIT = 10
 
 
-async def allowed(counts: Counts, times: int, caller: str = "ada") -> int:
+async def allowed(counts: Counts, times: int, caller: str = "olga") -> int:
     """How many of so many requests, all at once, are within the limit."""
     hits: list[Count] = await asyncio.gather(*(counts.hit(caller, LIMIT) for _ in range(times)))
     return sum(hit.number <= LIMIT for hit in hits)
@@ -71,7 +71,7 @@ async def test_one_process_counts_exactly(monkeypatch: pytest.MonkeyPatch) -> No
     assert await allowed(counts, 25) == LIMIT
     assert await allowed(counts, 5, "bob") == 5
     assert await allowed(counts, 25, "bob") == 5
-    count = await counts.hit("ada", LIMIT)
+    count = await counts.hit("olga", LIMIT)
     assert 0 < count.seconds_left <= rates.WINDOW_SECONDS
     monkeypatch.setattr(rates, "WINDOW_SECONDS", 0.0)
     counts = Counts()
@@ -97,7 +97,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_gathers_goes_together(counts: Counts, others: Others) -> None:
     """Each booking of a stampede would cost a round trip of its own."""
     others.answering.clear()
-    first = asyncio.create_task(counts.hit("ada", LIMIT))
+    first = asyncio.create_task(counts.hit("olga", LIMIT))
     await until(lambda: len(others.asked) == 1)
     rest = [asyncio.create_task(counts.hit(f"user {n % 50}", LIMIT)) for n in range(200)]
     await asyncio.sleep(0)
@@ -123,7 +123,7 @@ async def test_nobody_waits_for_an_answer_that_is_late(counts: Counts, others: O
     assert await asyncio.wait_for(allowed(counts, 3), SECONDS_MAX) == 3
     asked = len(others.asked)
     for _ in range(4):  # from here on nobody waits at all
-        await counts.hit("ada", LIMIT)
+        await counts.hit("olga", LIMIT)
     assert len(others.asked) == asked
     assert await allowed(counts, 20) == LIMIT - 7
     others.answering.set()
@@ -168,13 +168,13 @@ async def test_two_processes_on_a_real_redis(patient: None, dsn: str, redis_serv
         both = [Counts(), Counts()]
         for counts, context in zip(both, (one, two), strict=True):
             counts.shared = RedisCounts(link_of(context))
-        for caller in ("ada", "bob\n:*", "ü" * 200, "\ud800"):
+        for caller in ("olga", "bob\n:*", "ü" * 200, "\ud800"):
             got = await asyncio.gather(*(allowed(both[n % 2], 1, caller) for n in range(40)))
             assert sum(got) == LIMIT
         with redis_server.client as client:
             keys: list[bytes] = client.keys("*rate:*")
             assert len(keys) == 4
-            assert all(key.startswith(link_of(one).prefix.encode()) and b"ada" not in key for key in keys)
+            assert all(key.startswith(link_of(one).prefix.encode()) and b"olga" not in key for key in keys)
             assert all(0 < client.pttl(key) <= rates.WINDOW_SECONDS * 1000 for key in keys)
 
             for key in keys:  # what is there is none of ours
