@@ -12,6 +12,7 @@ import pytest
 
 from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
+from rowlock.engine import lane
 from rowlock.engine.lane import Lane
 from rowlock.engine.lanes import FixedLanes
 from rowlock.operations import verify
@@ -49,6 +50,11 @@ def spread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = list(Database.__init__.__defaults__ or ())
     defaults[names.index("sharded") - len(names)] = True
     monkeypatch.setattr(Database.__init__, "__defaults__", tuple(defaults))
+
+
+def batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no booking be straight: batches decide."""
+    monkeypatch.setattr(lane, "split", lambda entries: ([], list(entries)))
 
 
 async def audit(context: Context) -> None:
