@@ -12,9 +12,9 @@ import pytest
 
 from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
-from rowlock.engine import lane
 from rowlock.engine.lane import Lane
 from rowlock.engine.lanes import FixedLanes
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.operations import verify
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
@@ -54,7 +54,7 @@ def spread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no booking be straight: batches decide."""
-    monkeypatch.setattr(lane, "split", lambda entries: ([], list(entries)))
+    monkeypatch.setattr(StraightLane, "line_of", lambda *_: None)
 
 
 async def audit(context: Context) -> None:

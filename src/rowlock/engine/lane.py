@@ -18,8 +18,6 @@ What a failure does:
    history, and then finds its own bookings by their ids (or does not, and makes them). It takes row locks, so its own
    COMMIT writes to the log after the lost one's: a synchronous standby that has it has both. Nothing is guessed, and
    no transaction id is trusted beyond a crash. See docs/decisions/0002.
- - The answer to straight bookings (straight.py) is lost: the same, but the statement may not even have begun. So nothing
-   is run again before its session is seen to be gone.
 """
 
 from __future__ import annotations
@@ -28,8 +26,6 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -42,17 +38,15 @@ from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import (
-    COMMIT_SECONDS_MAX,
     SQL,
     Batch,
     CommitLost,
     IdTaken,
-    observe_straight,
     run_batch,
 )
 from rowlock.engine.picking import pick_all, serve_counts
 from rowlock.engine.sharded import ShardedBatch
-from rowlock.engine.straight import Line, book_straight, line_of, split
+from rowlock.engine.straight import Line
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database, connect_lane
 from rowlock.seatmap.feed import Feed
@@ -94,19 +88,12 @@ Decide = Callable[[Sequence[Any], bool], Awaitable[list[Decision]]]
 
 
 class Entry(NamedTuple):
-    """A command in a lane, and who waits for it. `line`: where it may be decided by itself (straight.py)."""
+    """A command in a lane, and who waits for it. `line`: where it is straight (straight.py)."""
 
     command: Command
     answer: asyncio.Future[Decision]
     since: float
     line: Line | None = None
-
-
-class Session(NamedTuple):
-    """What a session of PostgreSQL is known by: its process, and since when it is."""
-
-    backend: int
-    began: datetime
 
 
 class Lane:
@@ -132,14 +119,11 @@ class Lane:
         self._hold_seconds = hold_seconds
         self._events = events
         self._fair_play = fair_play
-        # They are a transaction of their own, about shows of any shard; behind a pooler a lost one's session is nobody's.
-        self._straight = not (database.pooled or database.sharded)
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
         self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
         self._connection: asyncpg.Connection | None = None
-        self._session: Session | None = None
         self._batch: Batch | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -157,18 +141,25 @@ class Lane:
         """Begin to take commands."""
         self._task = asyncio.create_task(self._run(), name=f"lane {self.name}")
 
-    def put(self, command: Command) -> asyncio.Future[Decision]:
-        """Queue a command. Raises `Busy` when the lane is full or closing."""
+    def put(self, command: Command, line: Line | None = None) -> asyncio.Future[Decision]:
+        """Queue a command, and its `line`, where it is straight. Raises `Busy` when the lane is full or closing."""
         if self._closing:
             raise Busy("the server is shutting down")
         if len(self._queue) >= LANE_COMMANDS_MAX:
             raise Busy("too many bookings are waiting")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Decision] = loop.create_future()
-        line = line_of(command) if self._straight else None
         self._queue.append(Entry(command, answer, loop.time(), line))
         self._wanted.set()
         return answer
+
+    def accept(self, entry: Entry) -> None:
+        """Queue what another lane took and could not decide."""
+        if self._closing:
+            _fail(entry, Busy("the server is shutting down"))
+        else:
+            self._queue.append(entry._replace(line=None))
+            self._wanted.set()
 
     async def close(self) -> None:
         """Take no more, finish what is queued, and end. A second call waits for the same."""
@@ -224,7 +215,7 @@ class Lane:
     async def _serve(self, entries: list[Entry]) -> None:
         """Answer every entry: with its decision, or with why there is none."""
         self._given_back.clear()
-        left = await self._settle(await self._serve_straight(entries), self._decide_batch)
+        left = await self._settle(entries, self._decide_batch)
         by_show: dict[int, list[Entry]] = {}
         for entry in left:
             by_show.setdefault(entry.command.show_id, []).append(entry)
@@ -238,58 +229,6 @@ class Lane:
             # nobody of this lane has seats locked now.
             self._queue.extend(entry for entry in crowded if not in_line(entry.command))
             self._queue.extendleft(entry for entry in reversed(crowded) if in_line(entry.command))
-
-    async def _serve_straight(self, entries: list[Entry]) -> list[Entry]:
-        """Answer straight bookings, in one statement, if they are most of it; return what the batch is to decide."""
-        straight, others = split(entries)
-        if len(straight) <= len(others):
-            return entries
-        straight = self._drop_late(straight, None)
-        if not straight:
-            return others
-        try:
-            await self._connected()
-        except (Exception, asyncio.CancelledError) as error:
-            if is_cancelled(error):
-                raise
-            return straight + others  # which tries again, for as long as they may wait
-        connection, session, batch = self._connection, self._session, self._batch
-        assert connection is not None, "it is connected"
-        assert session is not None, "it is connected"
-        assert batch is not None, "it is connected"
-        batch.warned = False
-        lines = [entry.line for entry in straight if entry.line is not None]
-        started = perf_counter()
-        try:
-            decisions, changes = await book_straight(connection, lines, COMMIT_SECONDS_MAX, self._events)
-        except (Exception, asyncio.CancelledError) as error:
-            if is_cancelled(error):
-                raise
-            if diagnose(error) is not Trouble.DISCONNECTED:
-                log.info("straight_bookings_undone", lane=self.name, error=repr(error))
-                telemetry.BATCH_RETRIES.labels("straight").inc()
-                return straight + others  # nothing holds, and the batch knows what to do about it
-            return await self._find_straight(straight, session, repr(error)) + others
-        if batch.warned:
-            return await self._find_straight(straight, session, "a warning on COMMIT") + others
-        observe_straight(len(straight), started)
-        self._feed.publish(changes)
-        left = _answer(straight, decisions)
-        return left + others
-
-    async def _find_straight(self, entries: list[Entry], session: Session, cause: str) -> list[Entry]:
-        """Find out what became of straight bookings whose answer was lost: end their session, then read their rows."""
-        log.warning("commit_answer_lost", lane=self.name, cause=cause, commands=len(entries))
-        telemetry.BATCH_RETRIES.labels("commit_lost").inc()
-        doubt_since = asyncio.get_running_loop().time()
-        self._disconnect()
-        pause = RETRY_SECONDS_FIRST
-        while entries := self._drop_late(entries, doubt_since):
-            if await self._session_is_gone(session):
-                return await self._settle(entries, self._decide_batch, doubt_since)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, RETRY_SECONDS_MAX)
-        return []
 
     async def _settle(
         self, entries: list[Entry], decide: Decide, doubt_since: float | None = None
@@ -331,7 +270,7 @@ class Lane:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
             else:
-                return _answer(entries, decisions)
+                return answer(entries, decisions)
         return []
 
     async def _split(
@@ -409,9 +348,7 @@ class Lane:
 
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
-            self._connection = await connect_lane(self._database, self._hear)
-            if self._straight:
-                self._session = Session(*await self._connection.fetchrow(SQL.session))
+            self._connection = await self._connect()
             kind = ShardedBatch if self._database.sharded else Batch
             self._batch = kind(
                 self._connection,
@@ -422,6 +359,9 @@ class Lane:
                 fair_play=self._fair_play,
             )
         return self._batch
+
+    async def _connect(self, lock_seconds: float | None = None) -> asyncpg.Connection:
+        return await connect_lane(self._database, self._hear, lock_seconds=lock_seconds)
 
     def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:
         """A notice from the server. A warning matters to `Batch.commit`."""
@@ -458,21 +398,6 @@ class Lane:
                 raise
             log.warning("lost_backend_not_ended", lane=self.name, error=repr(error))
 
-    async def _session_is_gone(self, session: Session) -> bool:
-        """End a lost session at the server; whether it has ended, and can do nothing any more."""
-        try:
-            connection = await connect_lane(self._database, lambda *_: None)
-            try:
-                alive = await connection.fetchval(SQL.end_session, session.backend, session.began)
-            finally:
-                connection.terminate()
-        except (Exception, asyncio.CancelledError) as error:
-            if is_cancelled(error):
-                raise
-            log.warning("lost_session_not_ended", lane=self.name, error=repr(error))
-            return False
-        return not alive
-
 
 def _in_doubt(entry: Entry, lost: CommitLost) -> Entry:
     """An entry that may have been decided at `lost.now`: a Cancel must know its own work when it meets it."""
@@ -483,7 +408,7 @@ def _in_doubt(entry: Entry, lost: CommitLost) -> Entry:
     return entry
 
 
-def _answer(entries: list[Entry], decisions: Sequence[Decision | None]) -> list[Entry]:
+def answer(entries: list[Entry], decisions: Sequence[Decision | None]) -> list[Entry]:
     """Give each caller its decision; return those that have none yet."""
     again = []
     outcomes: Counter[Outcome] = Counter()

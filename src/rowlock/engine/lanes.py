@@ -18,6 +18,7 @@ from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
 from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Entry, Lane
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
@@ -36,7 +37,12 @@ class Terms(TypedDict):
 
 
 class FixedLanes:
-    """So many lanes, with a connection each. A show is always served by the same one."""
+    """So many lanes, with a connection each, and one for the straight bookings of all. Batches of a show are always served
+    by the same one.
+
+    Straight bookings are a transaction of their own: behind a pooler the session of a lost one could not be known, so
+    there all is batches.
+    """
 
     def __init__(
         self,
@@ -48,29 +54,47 @@ class FixedLanes:
         lanes: int,
         terms: Terms,
     ) -> None:
-        self._lanes = [Lane(str(n), database, plans, maps, feed, **terms) for n in range(lanes)]
+        parts = (database, plans, maps, feed)
+        self._lanes = [Lane(str(n), *parts, **terms) for n in range(lanes)]
+        self._straight: StraightLane | None = None
+        if not database.pooled:
+            self._straight = StraightLane("straight", *parts, hand_on=self._accept, **terms)
 
     @property
     def depth(self) -> int:
         """How many commands wait."""
-        return sum(lane.depth for lane in self._lanes)
+        return sum(lane.depth for lane in self._all())
 
     @property
     def working(self) -> bool:
         """Whether any lane has something to do."""
-        return any(lane.working for lane in self._lanes)
+        return any(lane.working for lane in self._all())
 
     def start(self) -> None:
         """Begin to take commands."""
-        for lane in self._lanes:
+        for lane in self._all():
             lane.start()
 
     def put(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. Raises `Busy`."""
-        return self._lanes[command.show_id % len(self._lanes)].put(command)
+        straight = self._straight
+        if straight is not None and (line := straight.line_of(command)) is not None:
+            return straight.put(command, line)
+        return self._lane_of(command).put(command)
+
+    def _accept(self, entry: Entry) -> None:
+        self._lane_of(entry.command).accept(entry)
+
+    def _lane_of(self, command: Command) -> Lane:
+        return self._lanes[command.show_id % len(self._lanes)]
+
+    def _all(self) -> list[Lane]:
+        return self._lanes if self._straight is None else [self._straight, *self._lanes]
 
     async def close(self) -> None:
         """Take no more, and finish what is queued. May be called again."""
+        if self._straight is not None:
+            await self._straight.close()  # first: it hands on to the others
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
 

@@ -72,14 +72,17 @@ class Database:
         limits = (f"SET LOCAL lock_timeout = {lock_timeout}",)
         return ("SET LOCAL citus.propagate_set_commands = 'local'", *limits) if self.pooled else limits
 
-    def lane_settings(self) -> dict[str, str]:
+    def lane_settings(self, lock_seconds: float | None = None) -> dict[str, str]:
         """How a lane's statements are planned: once where that can be, and for rows found by their keys.
 
-        Citus must see the show's id to know its shard, so there a statement is planned each time.
+        Citus must see the show's id to know its shard, so there a statement is planned each time. A statement that is a
+        transaction of its own relies on READ COMMITTED, too.
         """
         if self.sharded:
             return {"plan_cache_mode": "auto"}
-        return {
+        waits = {} if lock_seconds is None else {"lock_timeout": f"{lock_seconds * 1000:.0f}"}
+        return waits | {
+            "default_transaction_isolation": "read committed",
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
@@ -104,9 +107,12 @@ def _session(database: Database, application: str, **settings: str) -> dict[str,
 
 
 async def connect_lane(
-    database: Database, on_notice: Callable[[asyncpg.Connection, Any], None]
+    database: Database,
+    on_notice: Callable[[asyncpg.Connection, Any], None],
+    *,
+    lock_seconds: float | None = None,
 ) -> asyncpg.Connection:
-    """A connection for a lane; `on_notice` hears the server's warnings.
+    """A connection for a lane; `on_notice` hears the server's warnings. `lock_seconds`: in place of the usual limit.
 
     Its statements meet arrays of every length, and are planned once (`force_generic_plan`): planning the write each
     time would cost more than running it. They are planned for rows found by their keys, however small a table was when
@@ -116,7 +122,7 @@ async def connect_lane(
         **_session(
             database,
             "rowlock lane",
-            **database.lane_settings(),
+            **database.lane_settings(lock_seconds),
             jit="off",
             client_min_messages="warning",  # a warning on COMMIT must be heard, whatever the role's own setting
             tcp_user_timeout=f"{database.idle_in_transaction * 1000:.0f}",
