@@ -62,6 +62,10 @@ class Engine:
         """Whether anything is being decided, or waits."""
         return self._lanes.working
 
+    def refuses(self) -> bool:
+        """Whether there is such a crowd that requests to book are refused unread. Whoever asks counts as refused then."""
+        return self._lanes.refuses()
+
     def submit(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. The future's result is committed. Raises `Busy` when the lane is full.
 

@@ -44,6 +44,7 @@ from rowlock.engine.batch import (
     IdTaken,
     run_batch,
 )
+from rowlock.engine.pace import Pace
 from rowlock.engine.picking import pick_all, serve_counts
 from rowlock.engine.sharded import ShardedBatch
 from rowlock.engine.straight import Line
@@ -122,6 +123,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
+        self._pace = Pace()
         self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
         self._connection: asyncpg.Connection | None = None
         self._batch: Batch | None = None
@@ -131,6 +133,16 @@ class Lane:
     def depth(self) -> int:
         """How many commands wait."""
         return len(self._queue)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a command would be refused now."""
+        most = self._pace.waiting_max
+        return len(self._queue) >= (LANE_COMMANDS_MAX if most is None else most)
+
+    def refuse(self) -> None:
+        """Note that somebody was refused because it is full."""
+        self._pace.refuse(asyncio.get_running_loop().time())
 
     @property
     def working(self) -> bool:
@@ -145,9 +157,10 @@ class Lane:
         """Queue a command, and its `line`, where it is straight. Raises `Busy` when the lane is full or closing."""
         if self._closing:
             raise Busy("the server is shutting down")
-        if len(self._queue) >= LANE_COMMANDS_MAX:
-            raise Busy("too many bookings are waiting")
         loop = asyncio.get_running_loop()
+        if self.is_full:
+            self._pace.refuse(loop.time())
+            raise Busy("too many bookings are waiting")
         answer: asyncio.Future[Decision] = loop.create_future()
         self._queue.append(Entry(command, answer, loop.time(), line))
         self._wanted.set()
@@ -175,6 +188,7 @@ class Lane:
         self._disconnect()
 
     async def _run(self) -> None:
+        time = asyncio.get_running_loop().time
         while True:
             if not self._queue:
                 if self._closing:
@@ -183,8 +197,11 @@ class Lane:
                 await self._wanted.wait()
                 continue
             entries = self._take()
+            began = time()
+            self._pace.begin(began, entries[0].since)
             try:
                 await self._serve(entries)
+                self._pace.end(len(entries), time() - began)
             except BaseException as error:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")

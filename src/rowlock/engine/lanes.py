@@ -70,6 +70,14 @@ class FixedLanes:
         """Whether any lane has something to do."""
         return any(lane.working for lane in self._all())
 
+    def refuses(self) -> bool:
+        """Whether straight bookings would be refused now; whoever asks then does so."""
+        straight = self._straight
+        if straight is None or not straight.is_full:
+            return False
+        straight.refuse()
+        return True
+
     def start(self) -> None:
         """Begin to take commands."""
         for lane in self._all():
@@ -220,6 +228,10 @@ class ShowLanes:
     def working(self) -> bool:
         """Whether any lane has something to do."""
         return any(lane.working for lane in self._lanes.values())
+
+    def refuses(self) -> bool:
+        """There are no straight bookings where each show has a lane."""
+        return False
 
     def start(self) -> None:
         """Begin to take commands: a lane starts with its first one."""
