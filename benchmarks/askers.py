@@ -38,10 +38,8 @@ class _Asker(asyncio.Protocol):
         self._sent = perf_counter()
 
     def data_received(self, data: bytes) -> None:
+        self._retry_after = self._retry_after or b"\r\nretry-after: " in data
         self._parser.feed_data(data)
-
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        self._retry_after = self._retry_after or name.lower() == b"retry-after"
 
     def on_message_complete(self) -> None:
         self._crowd.take(self._parser.get_status_code(), perf_counter() - self._sent, self._retry_after)

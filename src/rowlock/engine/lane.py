@@ -80,6 +80,13 @@ class Busy(Exception):  # noqa: N818
         self.retry_after_seconds = retry_after_seconds
 
 
+class Crowded(Busy):
+    """More wait than are let wait. Nothing was done, and the caller may be told by rote: there may be thousands a second."""
+
+    def __init__(self) -> None:
+        super().__init__("too many bookings are waiting")
+
+
 class OutcomeUnknown(Busy):
     """The answer to COMMIT was lost and could not be found in time. The command holds, or it does not."""
 
@@ -160,7 +167,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         if self.is_full:
             self._pace.refuse(loop.time())
-            raise Busy("too many bookings are waiting")
+            raise Crowded
         answer: asyncio.Future[Decision] = loop.create_future()
         self._queue.append(Entry(command, answer, loop.time(), line))
         self._wanted.set()

@@ -17,7 +17,7 @@ from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
-from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Entry, Lane
+from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Crowded, Entry, Lane
 from rowlock.engine.straight_lane import StraightLane
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
@@ -71,12 +71,16 @@ class FixedLanes:
         return any(lane.working for lane in self._all())
 
     def refuses(self) -> bool:
-        """Whether straight bookings would be refused now; whoever asks then does so."""
+        """Whether requests to book are refused unread: the straight ones would be, or all others. Whoever asks then does so."""
         straight = self._straight
-        if straight is None or not straight.is_full:
-            return False
-        straight.refuse()
-        return True
+        if straight is not None and straight.is_full:
+            straight.refuse()
+            return True
+        if all(lane.is_full for lane in self._lanes):
+            for lane in self._lanes:
+                lane.refuse()
+            return True
+        return False
 
     def start(self) -> None:
         """Begin to take commands."""
@@ -241,7 +245,7 @@ class ShowLanes:
         if self._closing:
             raise Busy("the server is shutting down")
         if self._waiting >= self._waiting_max:
-            raise Busy("too many bookings are waiting")
+            raise Crowded
         answer = self._lane(command.show_id).put(command)
         self._waiting += 1
         answer.add_done_callback(self._answered)

@@ -22,7 +22,7 @@ import structlog
 
 from rowlock import telemetry
 from rowlock.domain.world import Decision
-from rowlock.engine.engine import OutcomeUnknown
+from rowlock.engine.engine import Crowded, OutcomeUnknown
 from rowlock.http.bookings import EXPLAINED, actor_of, idempotency_key_in, refused, replayed_header
 from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Authenticator, Caller
@@ -130,7 +130,8 @@ class Door:
         if names is None:
             return False
         if self._context.engine.refuses():
-            self._refuse(began, url, headers, reply)
+            route = BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
+            self._refuse(began, route, request_id_in(headers), reply)
             return True
         try:
             return self._take(began, url, headers, body, reply, names=names, address=address)
@@ -150,11 +151,10 @@ class Door:
                 media_type = value
         return seen if media_type == _JSON else None
 
-    def _refuse(self, began: float, url: bytes, headers: Headers, reply: Reply) -> None:
-        """Refuse a request unread, in a moment: whoever asks again as soon as they are answered takes less of our time."""
-        route = BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
+    def _refuse(self, began: float, route: str, request_id: str, reply: Reply) -> None:
+        """Refuse a request, in a moment: whoever asks again as soon as they are answered takes less of our time then."""
         asyncio.get_running_loop().call_later(
-            REFUSAL_SECONDS, self._say_full, began, route, request_id_in(headers), reply
+            REFUSAL_SECONDS, self._say_full, began, route, request_id, reply
         )
 
     @staticmethod
@@ -196,6 +196,9 @@ class Door:
             begun = begin(
                 self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key, trail=trail
             )
+        except Crowded:
+            self._refuse(began, route, request_id, reply)
+            return True
         except Exception as error:
             self._fail(asked, error)
             return True
