@@ -31,11 +31,22 @@ class Proxy:
         self.lost = 0
         self._to_lose = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
 
     def lose(self, loss: Loss, commits: int = 1) -> None:
         """Lose the next COMMITs."""
         self.loss = loss
         self._to_lose = commits
+
+    def strand(self) -> None:
+        """Break every connection at Rowlock's end, and at no other: PostgreSQL never hears that they are gone.
+
+        So it is where a firewall forgets them, or the network eats what says goodbye.
+        """
+        self._stranded |= self._clients
+        for client in self._clients:
+            client.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -43,6 +54,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         to_reader, to_writer = await asyncio.open_unix_connection(str(self._socket))
+        self._clients.add(writer)
         answers = asyncio.create_task(self._pass_on(to_reader, writer))
         try:
             while data := await reader.read(65536):
@@ -59,10 +71,13 @@ class Proxy:
                     return
                 to_writer.write(data)
                 await to_writer.drain()
+            if writer in self._stranded:
+                await asyncio.sleep(3600)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
+            self._clients.discard(writer)
             answers.cancel()
             for end in (writer, to_writer):
                 end.transport.abort()

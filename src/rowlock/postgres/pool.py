@@ -93,6 +93,8 @@ class Database:
 def _session(database: Database, application: str, **settings: str) -> dict[str, Any]:
     own = {"application_name": application}
     if not database.pooled:
+        # No limit of the server's ends a session that is sending to a machine which is gone: the network's would, in 15 minutes.
+        own["tcp_user_timeout"] = f"{(database.answer_seconds_max or 0) * 1000:.0f}"
         own |= database.limits() | settings
         if database.sharded:
             # Citus hides its shards from catalogue queries, and so asyncpg's questions about types take half a second each.
@@ -116,7 +118,8 @@ async def connect_lane(
 
     Its statements meet arrays of every length, and are planned once (`force_generic_plan`): planning the write each
     time would cost more than running it. They are planned for rows found by their keys, however small a table was when
-    the lane began: a scan that was right for an empty table would be kept when it has grown. `tcp_user_timeout` frees the locks of a server that was cut off.
+    the lane began: a scan that was right for an empty table would be kept when it has grown. A stricter `tcp_user_timeout`
+    frees the seats of a server that was cut off.
     """
     connection = await asyncpg.connect(
         **_session(
