@@ -11,10 +11,10 @@ packets, with an interval of a second: a person's patience and not a network's r
 from __future__ import annotations
 
 # A few times as long as a command waits where throughput is best, and less than a person minds.
-TARGET_SECONDS = 0.03
+TARGET_SECONDS = 0.1
 INTERVAL_SECONDS = 1.0
 # Below it nothing is refused.
-WAITING_MIN = 32
+WAITING_MIN = 64
 _SHARE_OF_NEW = 0.2  # of the newest batch in what is known of the pace
 
 

@@ -62,7 +62,7 @@ _EVERY_ANSWER: Final = b"".join(b"%b: %b\r\n" % header for header in (*SECURITY,
 
 # In a crowd that lasts, the rest of those who ask wait so long for their refusal: less than anybody minds, and long enough
 # that a thousand who ask again at once can be answered.
-REFUSAL_SECONDS: Final = 0.02
+REFUSAL_SECONDS: Final = 0.012
 
 _encode = msgspec.json.Encoder().encode
 
