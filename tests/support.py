@@ -111,8 +111,14 @@ async def let_lapse(context: Context, *bookings: UUID) -> None:
         )
 
 
+def lanes_of(context: Context) -> list[Lane]:
+    """All lanes of a process."""
+    lanes = context.engine._lanes
+    return lanes._all() if isinstance(lanes, FixedLanes) else list(lanes._lanes.values())
+
+
 def lane_of(context: Context, show_id: int) -> Lane:
-    """The lane that a show's commands go to."""
+    """The lane that a show's batches go to."""
     lanes = context.engine._lanes
     if isinstance(lanes, FixedLanes):
         return lanes._lanes[show_id % len(lanes._lanes)]

@@ -237,12 +237,12 @@ async def test_a_lane_outlives_what_the_driver_throws(
     show = await make_show(context)
     thrown = 0
 
-    async def throw(*_: Any) -> Any:
+    async def throw(*parts: Any, **options: Any) -> Any:
         nonlocal thrown
         thrown += 1
         if thrown == 1:
             raise asyncio.CancelledError
-        return await real(*_)
+        return await real(*parts, **options)
 
     if where == "rollback":
         real: Any = Batch.rollback
