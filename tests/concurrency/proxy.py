@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from enum import Enum
@@ -11,15 +12,18 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # the simple query message that a lane commits with
+# The statement of straight bookings is a transaction of its own: it is prepared under a name (Parse), and run by it (Bind).
+PREPARED = re.compile(rb"P....(__asyncpg_stmt_\w+?)\x00(?=[^\x00]*AS verdicts)", re.DOTALL)
 
 
 class Loss(Enum):
-    """What happens to the next COMMIT."""
+    """What happens to the next COMMIT, or statement that is a transaction of its own."""
 
     NONE = "none"
     ANSWER = "the server gets it, the answer is cut off"
     REQUEST = "the connection breaks before the server gets it"
     SILENCE = "the server never gets it, and the connection stays open"
+    LATE = "the server gets it when we have given up, and closed the connection"
 
 
 class Proxy:
@@ -29,6 +33,7 @@ class Proxy:
         self._socket = socket
         self.loss = Loss.NONE
         self.lost = 0
+        self.late = 0
         self._to_lose = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.StreamWriter] = set()
@@ -56,13 +61,23 @@ class Proxy:
         to_reader, to_writer = await asyncio.open_unix_connection(str(self._socket))
         self._clients.add(writer)
         answers = asyncio.create_task(self._pass_on(to_reader, writer))
+        commits = [COMMIT]
         try:
             while data := await reader.read(65536):
-                if COMMIT in data and self._to_lose:
+                commits += [b"\x00" + name + b"\x00" for name in PREPARED.findall(data)]
+                if self._to_lose and data[:1] != b"P" and any(commit in data for commit in commits):
                     self._to_lose -= 1
                     self.lost += 1
                     if self.loss is Loss.SILENCE:
                         await asyncio.sleep(3600)
+                    if self.loss is Loss.LATE:
+                        while await reader.read(65536):
+                            pass
+                        to_writer.write(data)
+                        await to_writer.drain()
+                        self.late += 1
+                        await asyncio.sleep(0.2)
+                        return
                     answers.cancel()
                     await asyncio.wait([answers])
                     if self.loss is Loss.ANSWER:

@@ -32,7 +32,7 @@ class EventType(StrEnum):
 
 
 # In place of the time of a booking that is not known yet, when it is packed: it is its row's in the outbox.
-UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+UNDATED = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)  # and no import's idea of no date
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -62,9 +62,9 @@ class Engine:
         """Whether anything is being decided, or waits."""
         return self._lanes.working
 
-    def refuses(self) -> bool:
-        """Whether there is such a crowd that requests to book are refused unread. Whoever asks counts as refused then."""
-        return self._lanes.refuses()
+    def refuses(self, body: bytes) -> bool:
+        """Whether there is such a crowd that a request to book with this body is refused unread. It counts as refused then."""
+        return self._lanes.refuses(body)
 
     def submit(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. The future's result is committed. Raises `Busy`, or `Crowded` when the lane is full.

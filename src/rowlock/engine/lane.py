@@ -143,7 +143,7 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """Whether a command would be refused now."""
+        """Whether a request to book would be refused now. Others are few, and about what somebody has already."""
         most = self._pace.waiting_max
         return len(self._queue) >= (LANE_COMMANDS_MAX if most is None else most)
 
@@ -165,7 +165,9 @@ class Lane:
         if self._closing:
             raise Busy("the server is shutting down")
         loop = asyncio.get_running_loop()
-        if self.is_full:
+        if len(self._queue) >= LANE_COMMANDS_MAX:
+            raise Crowded
+        if self.is_full and isinstance(command, Book) and not command.queued:
             self._pace.refuse(loop.time())
             raise Crowded
         answer: asyncio.Future[Decision] = loop.create_future()
@@ -177,16 +179,20 @@ class Lane:
         """Queue what another lane took and could not decide."""
         if self._closing:
             _fail(entry, Busy("the server is shutting down"))
+        elif len(self._queue) >= LANE_COMMANDS_MAX:
+            _fail(entry, Crowded())
         else:
             self._queue.append(entry._replace(line=None))
             self._wanted.set()
 
-    async def close(self) -> None:
+    async def close(self, seconds_max: float | None = None) -> None:
         """Take no more, finish what is queued, and end. A second call waits for the same."""
         self._closing = True
         self._wanted.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=DRAIN_SECONDS_MAX)
+            await asyncio.wait(
+                [self._task], timeout=DRAIN_SECONDS_MAX if seconds_max is None else seconds_max
+            )
             self._task.cancel()
             await asyncio.wait([self._task])
         for entry in self._queue:

@@ -17,7 +17,7 @@ from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
-from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Crowded, Entry, Lane
+from rowlock.engine.lane import DRAIN_SECONDS_MAX, LANE_COMMANDS_MAX, Busy, Crowded, Entry, Lane
 from rowlock.engine.straight_lane import StraightLane
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
@@ -55,6 +55,7 @@ class FixedLanes:
         terms: Terms,
     ) -> None:
         parts = (database, plans, maps, feed)
+        self._closing = False
         self._lanes = [Lane(str(n), *parts, **terms) for n in range(lanes)]
         self._straight: StraightLane | None = None
         if not database.pooled:
@@ -70,17 +71,13 @@ class FixedLanes:
         """Whether any lane has something to do."""
         return any(lane.working for lane in self._all())
 
-    def refuses(self) -> bool:
-        """Whether requests to book are refused unread: the straight ones would be, or all others. Whoever asks then does so."""
+    def refuses(self, body: bytes) -> bool:
+        """Whether a request to book with this body is refused unread. Whoever asks does so then."""
         straight = self._straight
-        if straight is not None and straight.is_full:
-            straight.refuse()
-            return True
-        if all(lane.is_full for lane in self._lanes):
-            for lane in self._lanes:
-                lane.refuse()
-            return True
-        return False
+        if straight is None or not straight.refuses(body):
+            return False
+        straight.refuse()
+        return True
 
     def start(self) -> None:
         """Begin to take commands."""
@@ -89,6 +86,8 @@ class FixedLanes:
 
     def put(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. Raises `Busy`."""
+        if self._closing:
+            raise Busy("the server is shutting down")
         straight = self._straight
         if straight is not None and (line := straight.line_of(command)) is not None:
             return straight.put(command, line)
@@ -105,9 +104,10 @@ class FixedLanes:
 
     async def close(self) -> None:
         """Take no more, and finish what is queued. May be called again."""
+        self._closing = True
         if self._straight is not None:
-            await self._straight.close()  # first: it hands on to the others
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+            await self._straight.close(DRAIN_SECONDS_MAX / 2)  # first: it hands on to the others
+        await asyncio.gather(*(lane.close(DRAIN_SECONDS_MAX / 2) for lane in self._lanes))
 
 
 class _Session:
@@ -233,7 +233,7 @@ class ShowLanes:
         """Whether any lane has something to do."""
         return any(lane.working for lane in self._lanes.values())
 
-    def refuses(self) -> bool:
+    def refuses(self, _body: bytes) -> bool:
         """There are no straight bookings where each show has a lane."""
         return False
 

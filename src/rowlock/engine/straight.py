@@ -85,15 +85,18 @@ Waiting = TypeVar("Waiting", bound=HasLine)
 def split(entries: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
     """Which of a lane's entries the statement may decide together, and which it may not.
 
-    A seat that is wanted twice is the first one's to ask for; the batch knows what that leaves to the others.
+    A seat that is wanted twice is the first one's to ask for, and so is a booking's id: the batch knows what that leaves to
+    the others.
     """
     straight: list[Waiting] = []
     others: list[Waiting] = []
     wanted: set[SeatKey] = set()
+    identifiers: set[str] = set()
     for entry in entries:
         line = entry.line
-        if line is not None and wanted.isdisjoint(line.keys):
+        if line is not None and line.identifier not in identifiers and wanted.isdisjoint(line.keys):
             wanted.update(line.keys)
+            identifiers.add(line.identifier)
             straight.append(entry)
         else:
             others.append(entry)

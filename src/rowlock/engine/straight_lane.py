@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -36,17 +36,18 @@ from rowlock.postgres.pool import connect_lane
 log = structlog.get_logger(__name__)
 
 # How long to wait for a seat that somebody else has locked: batches take some milliseconds.
-LOCK_SECONDS_MAX = 0.25
-# How long a show's bookings go to its own lane, after the statement left one of them undecided.
+LOCK_SECONDS_MAX = 0.05
+# How long a show's bookings go to its own lane: after a statement with some of them failed, or so many left all of them.
 ASIDE_SECONDS = 1.0
-ASIDE_SHOWS_MAX = 10_000
+LEFT_TIMES_MAX = 3
+SHOWS_MAX = 10_000  # to remember either of
 
 
 class Session(NamedTuple):
     """What a session of PostgreSQL is known by: its process, and since when it is."""
 
     backend: int
-    began: datetime
+    began: datetime | None
 
 
 class StraightLane(Lane):
@@ -56,10 +57,15 @@ class StraightLane(Lane):
         super().__init__(*parts, **terms)
         self._hand_on = hand_on
         self._session: Session | None = None
+        self._finding = False  # what became of a statement whose answer was lost
+        self._unknown = False  # whether the server does not tell which session is ours
         self._aside: dict[int, float] = {}  # shows, and until when they are not for this lane
+        self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
 
     def line_of(self, command: Command) -> Line | None:
         """A command's line; None where it is not for this lane."""
+        if self._finding or self._unknown:
+            return None
         if self._aside:
             until = self._aside.get(command.show_id)
             if until is not None:
@@ -67,6 +73,15 @@ class StraightLane(Lane):
                     return None
                 del self._aside[command.show_id]
         return line_of(command)
+
+    def refuses(self, body: bytes) -> bool:
+        """Whether it would refuse a request with this body, as far as can be told unread."""
+        return (
+            self.is_full
+            and not (self._finding or self._unknown or self._aside)
+            and b'"seats"' in body
+            and b'"confirm"' not in body
+        )
 
     async def _serve(self, entries: list[Entry]) -> None:
         straight, others = split(self._drop_late(entries, None))
@@ -82,6 +97,8 @@ class StraightLane(Lane):
             if is_cancelled(error):
                 raise
             return entries
+        if self._unknown:
+            return entries
         assert self._batch is not None, "it is connected"
         self._batch.warned = False
         started = perf_counter()
@@ -91,17 +108,21 @@ class StraightLane(Lane):
             if is_cancelled(error):
                 raise
             trouble = diagnose(error)
-            if trouble is Trouble.DISCONNECTED:
+            if trouble is Trouble.DISCONNECTED or not isinstance(error, asyncpg.PostgresError):
                 return await self._find(entries, repr(error))
             telemetry.BATCH_RETRIES.labels(trouble.value).inc()
             log.info("straight_bookings_undone", trouble=trouble.value, error=repr(error))
+            self._set_aside({entry.command.show_id for entry in entries})
             return entries
         if self._batch.warned:
-            return await self._find(entries, "a warning on COMMIT")
+            # It is over, and a synchronous standby may not have it yet. What reads it under its locks waits for that.
+            now = asyncio.get_running_loop().time()
+            return await self._settle(entries, self._decide_batch, now)
         observe_straight(len(entries), started)
-        self._feed.publish(changes)
         left = answer(entries, decisions)
-        self._set_aside(left)
+        self._feed.publish(changes)  # before anybody runs who has the answer
+        if left or self._left:
+            self._count_left(entries, left)
         return left
 
     async def _ask(self, entries: list[Entry]) -> Verdict:
@@ -109,14 +130,27 @@ class StraightLane(Lane):
         lines = [entry.line for entry in entries if entry.line is not None]
         return await book_straight(self._connection, lines, COMMIT_SECONDS_MAX, self._events)
 
-    def _set_aside(self, entries: list[Entry]) -> None:
-        if not entries:
-            return
-        if len(self._aside) > ASIDE_SHOWS_MAX:
+    def _count_left(self, entries: list[Entry], left: list[Entry]) -> None:
+        """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
+        shows = {entry.command.show_id for entry in left}
+        decided = {
+            entry.command.show_id for entry in entries if entry.line is not None and entry.answer.done()
+        }
+        for show_id in decided:
+            self._left.pop(show_id, None)
+        if len(self._left) > SHOWS_MAX:
+            self._left.clear()
+        for show_id in shows - decided:
+            times = self._left[show_id] = self._left.get(show_id, 0) + 1
+            if times >= LEFT_TIMES_MAX:
+                del self._left[show_id]
+                self._set_aside({show_id})
+
+    def _set_aside(self, shows: Iterable[int]) -> None:
+        if len(self._aside) > SHOWS_MAX:
             self._aside.clear()
         until = asyncio.get_running_loop().time() + ASIDE_SECONDS
-        for entry in entries:
-            self._aside[entry.command.show_id] = until
+        self._aside.update(dict.fromkeys(shows, until))
 
     async def _find(self, entries: list[Entry], cause: str) -> list[Entry]:
         """Find out what became of bookings whose answer was lost: end their session, then read their rows."""
@@ -126,13 +160,20 @@ class StraightLane(Lane):
         telemetry.BATCH_RETRIES.labels("commit_lost").inc()
         doubt_since = asyncio.get_running_loop().time()
         self._disconnect()
+        self._finding = True
+        while self._queue:  # the others need not wait for that
+            self._hand_on(self._queue.popleft())
         pause = RETRY_SECONDS_FIRST
-        while entries := self._drop_late(entries, doubt_since):
-            if await self._is_gone(session):
-                return await self._settle(entries, self._decide_batch, doubt_since)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, RETRY_SECONDS_MAX)
-        return []
+        try:
+            while entries := self._drop_late(entries, doubt_since):
+                if await self._is_gone(session):
+                    return await self._settle(entries, self._decide_batch, doubt_since)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, RETRY_SECONDS_MAX)
+            return []
+        finally:
+            self._finding = False
+            self._disconnect()  # that connection waits longer for locks
 
     async def _is_gone(self, session: Session) -> bool:
         """End a lost session at the server; whether it has ended, and can do nothing any more."""
@@ -150,10 +191,15 @@ class StraightLane(Lane):
         return not found
 
     async def _connect(self, lock_seconds: float | None = LOCK_SECONDS_MAX) -> asyncpg.Connection:
+        if self._finding:
+            return await super()._connect()
         connection = await super()._connect(lock_seconds)
         try:
-            self._session = Session(*await connection.fetchrow(SQL.session))
+            session = Session(*await connection.fetchrow(SQL.session))
         except BaseException:
             connection.terminate()
             raise
+        self._session = session
+        # A role that sets another one may not see its own session: a lost statement's could not be known.
+        self._unknown = session.began is None
         return connection

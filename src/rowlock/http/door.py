@@ -129,7 +129,7 @@ class Door:
         names = self._names(headers)
         if names is None:
             return False
-        if self._context.engine.refuses():
+        if self._context.engine.refuses(body):
             route = BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
             self._refuse(began, route, request_id_in(headers), reply)
             return True

@@ -8,11 +8,14 @@
 -- $1–$3: wanted seats: number of the command, show, seat; no seat twice. $4–$7: shows, the most seats that a command
 -- wants of it, how many all of them want, and whether a customer wants any. $8–$18: the commands: number, show, booking
 -- id, user, name, email, seats, how many, amount, hash of the request, trail. $19: what is told of each (events.py).
+-- (OFFSET 0 keeps PostgreSQL from reading all bookings into a hash for that one question, as a plan that was made for an
+-- empty table would.)
 -- Locks are taken as in batch.sql: seats, then inventory, each in order; then the clock is read. What is counted must be
 -- what was decided: else it fails (division by zero), and nothing holds.
 WITH seat AS MATERIALIZED (
-    SELECT wanted.nr, s.seat_no, s.status, s.held_until, s.ctid AS place
-    FROM unnest($1::text::integer[], $2::text::bigint[], $3::text::integer[]) AS wanted (nr, show_id, seat_no)
+    SELECT wanted.nr, wanted.place, s.show_id, s.seat_no, s.status, s.held_until
+    FROM unnest($1::text::integer[], $2::text::bigint[], $3::text::integer[]) WITH ORDINALITY
+        AS wanted (nr, show_id, seat_no, place)
     JOIN seats s ON s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no
     ORDER BY s.show_id, s.seat_no
     FOR UPDATE OF s
@@ -28,9 +31,9 @@ WITH seat AS MATERIALIZED (
     ORDER BY i.show_id
     FOR UPDATE OF i
 ), moment AS MATERIALIZED (
-    SELECT clock_timestamp() AS now, count(*) AS shows FROM sale
+    SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM sale) AS locked
 ), obstacle AS MATERIALIZED (
-    SELECT nr, seat_no, status = 'R' AND held_until <= now AS lapsed FROM seat, moment WHERE status <> 'A'
+    SELECT nr, place, seat_no, status = 'R' AND held_until <= now AS lapsed FROM seat, moment WHERE status <> 'A'
 ), verdict AS MATERIALIZED (
     SELECT asked.*, now,
            CASE
@@ -38,7 +41,7 @@ WITH seat AS MATERIALIZED (
                         SELECT sale.show_id FROM sale WHERE open AND (on_sale_at IS NULL OR on_sale_at <= now)))
                     OR nr = ANY (ARRAY(SELECT obstacle.nr FROM obstacle WHERE lapsed))
                     OR (request_hash IS NOT NULL AND EXISTS (
-                        SELECT FROM bookings b WHERE b.show_id = asked.show_id AND b.id = asked.id)) THEN 'U'
+                        SELECT FROM bookings b WHERE b.show_id = asked.show_id AND b.id = asked.id OFFSET 0)) THEN 'U'
                WHEN nr = ANY (ARRAY(SELECT obstacle.nr FROM obstacle)) THEN 'T'
                ELSE 'B'
            END AS verdict
@@ -56,8 +59,7 @@ WITH seat AS MATERIALIZED (
     SELECT show_id, id, user_id, customer_name, email, CASE verdict WHEN 'B' THEN 'CONFIRMED' ELSE 'FAILED' END,
            CASE verdict WHEN 'T' THEN 'seats_taken' END, seats::integer[],
            CASE verdict WHEN 'T' THEN ARRAY(
-               SELECT seat_no FROM obstacle WHERE obstacle.nr = verdict.nr
-               ORDER BY array_position(seats::integer[], seat_no)) END,
+               SELECT seat_no FROM obstacle WHERE obstacle.nr = verdict.nr ORDER BY place) END,
            seat_count, amount_cents, false, request_hash, now, CASE verdict WHEN 'B' THEN now END, now, trail
     FROM verdict
     WHERE verdict <> 'U'
@@ -66,7 +68,7 @@ WITH seat AS MATERIALIZED (
     UPDATE seats s
     SET status = 'B', booking_id = ids[nr + 1], held_until = NULL
     FROM seat, verdicts
-    WHERE s.ctid = seat.place AND substr(letters, nr + 1, 1) = 'B'
+    WHERE s.show_id = seat.show_id AND s.seat_no = seat.seat_no AND substr(letters, nr + 1, 1) = 'B'
     RETURNING 1
 ), counted AS (
     UPDATE inventory i
@@ -79,8 +81,7 @@ WITH seat AS MATERIALIZED (
                (count(*) FILTER (WHERE verdict = 'B') > 0)::integer AS rises
                /* events */, string_agg(CASE verdict WHEN 'B' THEN '\x92b1626f6f6b696e672e636f6e6669726d6564'::bytea || body
                    ELSE '\x96ae626f6f6b696e672e6661696c6564'::bytea || body || '\xc09090dd'::bytea || (
-                       SELECT int4send(count(*)::integer) || string_agg('\xd2'::bytea || int4send(seat_no), ''
-                           ORDER BY array_position(seats::integer[], seat_no))
+                       SELECT int4send(count(*)::integer) || string_agg('\xd2'::bytea || int4send(seat_no), '' ORDER BY place)
                        FROM obstacle WHERE obstacle.nr = verdict.nr) END, '' ORDER BY nr) AS bodies/* end */
         FROM verdict
         WHERE verdict <> 'U'
