@@ -16,11 +16,11 @@ from rowlock.operations.events import Spelled
 async def told(context: Context, show_id: int) -> list[tuple[int, Event]]:
     """The events of a show in the outbox, with their numbers."""
     rows = await context.pool.fetch(
-        "SELECT seq, events, body FROM outbox WHERE show_id = $1 ORDER BY seq", show_id
+        "SELECT seq, events, at, body FROM outbox WHERE show_id = $1 ORDER BY seq", show_id
     )
     events = []
     for row in rows:
-        batch = unpack(row["body"])
+        batch = unpack(row["body"], row["at"])
         assert len(batch) == row["events"]
         events += [(row["seq"] + position, event) for position, event in enumerate(batch)]
     return events

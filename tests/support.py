@@ -14,6 +14,7 @@ from rowlock.domain.commands import Actor
 from rowlock.domain.layout_spec import LayoutSpec, NumberedSpec
 from rowlock.engine.lane import Lane
 from rowlock.engine.lanes import FixedLanes
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.operations import verify
 from rowlock.operations.book import Booked, BookRequest, book
 from rowlock.operations.context import Context
@@ -49,6 +50,11 @@ def spread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = list(Database.__init__.__defaults__ or ())
     defaults[names.index("sharded") - len(names)] = True
     monkeypatch.setattr(Database.__init__, "__defaults__", tuple(defaults))
+
+
+def batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no booking be straight: batches decide."""
+    monkeypatch.setattr(StraightLane, "line_of", lambda *_: None)
 
 
 async def audit(context: Context) -> None:
@@ -105,8 +111,14 @@ async def let_lapse(context: Context, *bookings: UUID) -> None:
         )
 
 
+def lanes_of(context: Context) -> list[Lane]:
+    """All lanes of a process."""
+    lanes = context.engine._lanes
+    return lanes._all() if isinstance(lanes, FixedLanes) else list(lanes._lanes.values())
+
+
 def lane_of(context: Context, show_id: int) -> Lane:
-    """The lane that a show's commands go to."""
+    """The lane that a show's batches go to."""
     lanes = context.engine._lanes
     if isinstance(lanes, FixedLanes):
         return lanes._lanes[show_id % len(lanes._lanes)]

@@ -16,6 +16,7 @@ DATABASE = {"connection", "_connection", "pool", "_pool", "self"}
 MADE_OF = {
     "engine/batch.py": "BEGIN with the settings' limits, and the named write with or without its events",
     "engine/sharded.py": "the settings' limits",
+    "engine/straight.py": "the named statement with or without its events",
     "operations/find_audit.py": "conditions of its own, with $1, $2 for values",
     "operations/find_bookings.py": "conditions of its own, with $1, $2 for values",
     "operations/search_bookings.py": "the lists of find_bookings.py",

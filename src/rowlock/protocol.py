@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -88,13 +89,19 @@ class _AtTheDoor:
         protocol = self._protocol
         transport = protocol.transport
         if not self.disconnected and not transport.is_closing():
-            own = b"".join(b"%b: %b\r\n" % header for header in protocol.server_state.default_headers)
+            own = _spelled(tuple(protocol.server_state.default_headers))
             if not self.keep_alive:
                 own += b"connection: close\r\n"
             transport.write(b"".join((STATUS_LINE[status], own, answer)))
             if not self.keep_alive:
                 transport.close()
         protocol.on_response_complete()
+
+
+@lru_cache(maxsize=4)
+def _spelled(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers as they are sent. The server's own change once a second, with the date."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class _NobodyWaits:

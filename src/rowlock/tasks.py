@@ -9,7 +9,7 @@ from typing import Any, Final
 AGAIN_SECONDS: Final = 1.5  # longer than what a task may take to tidy up after itself
 
 
-async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks and wait until they are done.
 
     A cancellation can get lost: up to Python 3.11 `asyncio.wait_for`, which drivers use, swallows one that comes in the
@@ -22,7 +22,7 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
 
 
-def retrieve(task: asyncio.Task[Any]) -> None:
+def retrieve(task: asyncio.Future[Any]) -> None:
     """A done callback: whoever waited for a task may have left, and its failure is no news to the event loop."""
     if not task.cancelled():
         task.exception()

@@ -57,7 +57,7 @@ BATCH_COMMANDS = Histogram(
 )
 BATCH_SECONDS = Histogram(
     "rowlock_batch_seconds",
-    "Time of a batch, by phase: lock, decide, write, commit.",
+    "Time of a batch, by phase: lock, decide, write, commit; or straight, for one that is a single statement.",
     ["phase"],
     buckets=_SECONDS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from enum import Enum
@@ -11,15 +12,18 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # the simple query message that a lane commits with
+# The statement of straight bookings is a transaction of its own: it is prepared under a name (Parse), and run by it (Bind).
+PREPARED = re.compile(rb"P....(__asyncpg_stmt_\w+?)\x00(?=[^\x00]*AS verdicts)", re.DOTALL)
 
 
 class Loss(Enum):
-    """What happens to the next COMMIT."""
+    """What happens to the next COMMIT, or statement that is a transaction of its own."""
 
     NONE = "none"
     ANSWER = "the server gets it, the answer is cut off"
     REQUEST = "the connection breaks before the server gets it"
     SILENCE = "the server never gets it, and the connection stays open"
+    LATE = "the server gets it when we have given up, and closed the connection"
 
 
 class Proxy:
@@ -29,13 +33,25 @@ class Proxy:
         self._socket = socket
         self.loss = Loss.NONE
         self.lost = 0
+        self.late = 0
         self._to_lose = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
 
     def lose(self, loss: Loss, commits: int = 1) -> None:
         """Lose the next COMMITs."""
         self.loss = loss
         self._to_lose = commits
+
+    def strand(self) -> None:
+        """Break every connection at Rowlock's end, and at no other: PostgreSQL never hears that they are gone.
+
+        So it is where a firewall forgets them, or the network eats what says goodbye.
+        """
+        self._stranded |= self._clients
+        for client in self._clients:
+            client.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -43,14 +59,25 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         to_reader, to_writer = await asyncio.open_unix_connection(str(self._socket))
+        self._clients.add(writer)
         answers = asyncio.create_task(self._pass_on(to_reader, writer))
+        commits = [COMMIT]
         try:
             while data := await reader.read(65536):
-                if COMMIT in data and self._to_lose:
+                commits += [b"\x00" + name + b"\x00" for name in PREPARED.findall(data)]
+                if self._to_lose and data[:1] != b"P" and any(commit in data for commit in commits):
                     self._to_lose -= 1
                     self.lost += 1
                     if self.loss is Loss.SILENCE:
                         await asyncio.sleep(3600)
+                    if self.loss is Loss.LATE:
+                        while await reader.read(65536):
+                            pass
+                        to_writer.write(data)
+                        await to_writer.drain()
+                        self.late += 1
+                        await asyncio.sleep(0.2)
+                        return
                     answers.cancel()
                     await asyncio.wait([answers])
                     if self.loss is Loss.ANSWER:
@@ -59,10 +86,13 @@ class Proxy:
                     return
                 to_writer.write(data)
                 await to_writer.drain()
+            if writer in self._stranded:
+                await asyncio.sleep(3600)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
+            self._clients.discard(writer)
             answers.cancel()
             for end in (writer, to_writer):
                 end.transport.abort()

@@ -26,7 +26,7 @@ from rowlock.operations.seats import plan_of
 from rowlock.operations.settle_booking import cancel_booking, owner_of
 from rowlock.postgres.pool import Database, connect_lane
 from rowlock.workers.sweeper import Sweeper
-from tests.support import audit, let_lapse, make_show, try_book
+from tests.support import audit, batches_alone, let_lapse, make_show, try_book
 
 pytestmark = pytest.mark.anyio
 
@@ -237,12 +237,12 @@ async def test_a_lane_outlives_what_the_driver_throws(
     show = await make_show(context)
     thrown = 0
 
-    async def throw(*_: Any) -> Any:
+    async def throw(*parts: Any, **options: Any) -> Any:
         nonlocal thrown
         thrown += 1
         if thrown == 1:
             raise asyncio.CancelledError
-        return await real(*_)
+        return await real(*parts, **options)
 
     if where == "rollback":
         real: Any = Batch.rollback
@@ -262,6 +262,7 @@ async def test_a_lane_outlives_what_the_driver_throws(
 
 async def test_doubt_is_never_told_as_failure(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """A buyer would be told that something broke, and hold a seat that they don't know of."""
+    batches_alone(monkeypatch)
     show = await make_show(context)
     commit, gone = Batch.commit, asyncio.Event()
 

@@ -16,7 +16,8 @@ from litestar import Litestar
 
 from rowlock.domain.trails import Trail, packed, unpacked
 from rowlock.engine.engine import Engine
-from rowlock.engine.lane import Busy
+from rowlock.engine.lane import Busy, Crowded
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.http.door import Door
 from rowlock.http.identity import Caller, Role
 from rowlock.http.rates import guests_at
@@ -181,6 +182,37 @@ async def test_both_say_busy_alike(ways: tuple[Way, Way], monkeypatch: pytest.Mo
     told = await door.ask({"seats": ["A-1"]}, ADA)
     assert (told.status, told.headers["retry-after"]) == (503, "1")
     assert told == await framework.ask({"seats": ["A-1"]}, ADA)
+
+
+async def test_a_crowd_is_refused_by_rote_and_alike(
+    ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those refused unread would not know that they are, or when to come again."""
+
+    def full(_: Engine, command: object) -> Any:
+        raise Crowded
+
+    door, framework = ways
+    wish = {"seats": ["A-1"], "user_id": "ada"}
+    monkeypatch.setattr(Engine, "submit", full)
+    told = await framework.ask(wish, SERVICE)
+    assert (told.status, told.headers["retry-after"]) == (503, "1")
+    assert told == await door.ask(wish, SERVICE)
+    monkeypatch.setattr(Engine, "refuses", lambda *_: True)
+    assert told == await door.ask(wish, SERVICE)
+
+
+def test_only_straight_bookings_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holds would be refused because others buy at once, and picks because others name their seats."""
+    lane = StraightLane.__new__(StraightLane)
+    lane._finding = lane._unknown = False
+    lane._aside = {}
+    monkeypatch.setattr(StraightLane, "is_full", True)
+    assert lane.refuses(b'{"show_id":1,"seats":["1"]}')
+    assert not lane.refuses(b'{"show_id":1,"seats":["1"],"confirm":false}')
+    assert not lane.refuses(b'{"show_id":1,"seat_count":1}')
+    lane._aside = {1: 5.0}
+    assert not lane.refuses(b'{"show_id":1,"seats":["1"]}')
 
 
 async def test_short_memory_is_busy_either_way(

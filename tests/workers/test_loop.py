@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import pytest
+
+from rowlock.workers import loop as loops
 from rowlock.workers.loop import Loop
 
 
@@ -31,6 +35,55 @@ async def test_no_failure_ends_it() -> None:
         await done.wait()
         await loop.stop()
     assert rounds >= 4
+
+
+async def test_a_round_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that waits for what a dead network has swallowed would be the end of the worker, without a word."""
+    monkeypatch.setattr(loops, "ROUND_SECONDS_MAX", 0.05)
+    rounds = 0
+    done = asyncio.Event()
+
+    async def run_once() -> bool:
+        nonlocal rounds
+        rounds += 1
+        if rounds > 1:
+            done.set()
+            return False
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        await asyncio.sleep(30)  # a cancellation can get lost (tasks.py)
+        return False
+
+    loop = Loop("test", run_once, 0.001)
+    loop.start()
+    async with asyncio.timeout(20):
+        await done.wait()
+        await loop.stop()
+
+
+async def test_a_stop_ends_a_round_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server could not be ended but by force."""
+    monkeypatch.setattr(loops, "STOP_SECONDS_MAX", 0.05)
+    began = asyncio.Event()
+    ended = False
+
+    async def run_once() -> bool:
+        nonlocal ended
+        began.set()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(30)
+            await asyncio.sleep(30)
+        finally:
+            ended = True
+        return False
+
+    loop = Loop("test", run_once, 0.001)
+    loop.start()
+    async with asyncio.timeout(20):
+        await began.wait()
+        await loop.stop()
+    assert ended
 
 
 async def test_stop_lets_a_round_finish() -> None:

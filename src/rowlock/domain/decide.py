@@ -50,6 +50,10 @@ _REFUSED = {
     Reason.DROPPED: Outcome.DROPPED,
 }
 
+_FIRM = BOOKING_MOVES[None, BookingEvent.CONFIRM]
+_HELD = BOOKING_MOVES[None, BookingEvent.HOLD]
+_FAILED = BOOKING_MOVES[None, BookingEvent.REFUSE]
+
 
 def decide(command: Command, world: World, now: datetime) -> Decision:
     """What `command` comes to in `world` at `now`."""
@@ -98,12 +102,12 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
         return Decision(first_outcome(known), booking=as_it_is, replayed=True)
     against = _against_terms(command, sale, world, now)
     if against is not None:
-        row = _refused(command, against, (), now) if command.queued else None
+        row = refused(command, against, (), now) if command.queued else None
         return Decision(_REFUSED[against], booking=row)
     if command.wanted_count and not command.seats:
         if not world.proved_short(sale, command):
             return Decision(Outcome.REPICK)
-        return Decision(Outcome.NOT_ENOUGH_SEATS, booking=_refused(command, Reason.NOT_ENOUGH_SEATS, (), now))
+        return Decision(Outcome.NOT_ENOUGH_SEATS, booking=refused(command, Reason.NOT_ENOUGH_SEATS, (), now))
 
     event = SeatEvent.BOOK if command.confirm else SeatEvent.HOLD
     until = None if command.confirm else now + timedelta(seconds=sale.hold_seconds)
@@ -121,29 +125,10 @@ def _book(command: Book, world: World, sale: Sale, now: datetime) -> Decision:
         taken = tuple(conflicts)
         return Decision(
             Outcome.SEATS_TAKEN,
-            booking=_refused(command, Reason.SEATS_TAKEN, taken, now),
+            booking=refused(command, Reason.SEATS_TAKEN, taken, now),
             conflicts=taken,
         )
-    booking = Booking(
-        id=command.booking_id,
-        show_id=command.show_id,
-        user_id=command.user_id,
-        customer_name=command.customer_name,
-        email=command.email,
-        status=BOOKING_MOVES[None, BookingEvent.CONFIRM if command.confirm else BookingEvent.HOLD],
-        reason=None,
-        seats=command.seats,
-        conflicts=(),
-        seat_count=len(command.seats),
-        amount_cents=command.amount_cents,
-        held=not command.confirm,
-        request_hash=command.request_hash,
-        created_at=now,
-        expires_at=until,
-        confirmed_at=now if command.confirm else None,
-        settled_at=now if command.confirm else None,
-        release_at=until,
-    )
+    booking = booked(command, now, until)
     return Decision(
         Outcome.CONFIRMED if command.confirm else Outcome.HELD,
         booking=booking,
@@ -175,7 +160,31 @@ def _against_terms(command: Book, sale: Sale, world: World, now: datetime) -> Re
     return None
 
 
-def _refused(command: Book, reason: Reason, conflicts: tuple[int, ...], now: datetime) -> Booking:
+def booked(command: Book, now: datetime, until: datetime | None = None) -> Booking:
+    """The row of a booking that has its seats: firm, or held `until` then."""
+    return Booking(
+        id=command.booking_id,
+        show_id=command.show_id,
+        user_id=command.user_id,
+        customer_name=command.customer_name,
+        email=command.email,
+        status=_FIRM if until is None else _HELD,
+        reason=None,
+        seats=command.seats,
+        conflicts=(),
+        seat_count=len(command.seats),
+        amount_cents=command.amount_cents,
+        held=until is not None,
+        request_hash=command.request_hash,
+        created_at=now,
+        expires_at=until,
+        confirmed_at=now if until is None else None,
+        settled_at=now if until is None else None,
+        release_at=until,
+    )
+
+
+def refused(command: Book, reason: Reason, conflicts: tuple[int, ...], now: datetime) -> Booking:
     """The row of a booking that failed at once: attempts are kept, they are the audit.
 
     Where only a count was asked for, a pick that came to nothing is not part of it.
@@ -187,7 +196,7 @@ def _refused(command: Book, reason: Reason, conflicts: tuple[int, ...], now: dat
         user_id=command.user_id,
         customer_name=command.customer_name,
         email=command.email,
-        status=BOOKING_MOVES[None, BookingEvent.REFUSE],
+        status=_FAILED,
         reason=reason,
         seats=seats,
         conflicts=conflicts,

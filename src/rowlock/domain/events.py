@@ -7,13 +7,14 @@ readers when they are published (operations/events.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from rowlock.domain.lifecycles import BookingStatus, Reason
-from rowlock.domain.state import Booking
+from rowlock.domain.state import Booking, changed
 
 
 class EventType(StrEnum):
@@ -30,11 +31,15 @@ class EventType(StrEnum):
     SHOW_SOLD_OUT = "show.sold_out"
 
 
+# In place of the time of a booking that is not known yet, when it is packed: it is its row's in the outbox.
+UNDATED = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)  # and no import's idea of no date
+
+
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One thing that happened: to a booking, which is told as it was then, or to a show.
 
     `show` is its row with its counts, as they were then. `blocked` and `unblocked` are seats that an update took off
-    sale and put back.
+    sale and put back. `conflicts` stand only in what is packed: see `pack_attempt`.
     """
 
     type: EventType
@@ -42,6 +47,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     show: dict[str, Any] | None = None
     blocked: tuple[int, ...] = ()
     unblocked: tuple[int, ...] = ()
+    conflicts: tuple[int, ...] = ()
 
 
 _BY_STATUS = {
@@ -69,6 +75,34 @@ def pack(events: Sequence[Event]) -> bytes:
     return _encoder.encode(events)
 
 
-def unpack(body: bytes) -> tuple[Event, ...]:
-    """Events as they were kept. Raises `msgspec.MsgspecError`."""
-    return _decoder.decode(body)
+def pack_attempt(booking: Booking) -> bytes:
+    """A booking at once, undated and as if it had its seats, for PostgreSQL to make the event of it that it came to.
+
+    What comes before it and after it is written in postgres/sql/straight.sql: an event of a booking that is confirmed, or
+    of one that failed, with the seats that stood in the way. `unpack` sets the booking right, and dates it.
+    """
+    return _encoder.encode(booking)
+
+
+def unpack(body: bytes, at: datetime) -> tuple[Event, ...]:
+    """Events as they were kept; `at` is when they were. Raises `msgspec.MsgspecError`."""
+    return tuple(_whole(event, at) for event in _decoder.decode(body))
+
+
+def _whole(event: Event, at: datetime) -> Event:
+    booking = event.booking
+    if booking is None or booking.created_at != UNDATED:
+        return event
+    if not event.conflicts:
+        made = changed(booking, created_at=at, confirmed_at=at, settled_at=at)
+        return msgspec.structs.replace(event, booking=made)
+    refused = changed(
+        booking,
+        status=BookingStatus.FAILED,
+        reason=Reason.SEATS_TAKEN,
+        conflicts=event.conflicts,
+        created_at=at,
+        confirmed_at=None,
+        settled_at=at,
+    )
+    return msgspec.structs.replace(event, booking=refused, conflicts=())

@@ -59,6 +59,7 @@ WRITE = cuts(SQL.write)
 # statement_timeout does not bound the wait of a COMMIT for a synchronous standby. After this long it counts as lost.
 COMMIT_SECONDS_MAX = 8.0
 _PHASES = [telemetry.BATCH_SECONDS.labels(phase) for phase in ("lock", "decide", "write", "commit")]
+_STRAIGHT = telemetry.BATCH_SECONDS.labels("straight")
 COUNTED = tuple(SeatStatus)  # available, reserved, booked, blocked: the order of the write's columns
 
 
@@ -362,3 +363,9 @@ def observe_batch(
     decided.observe(decided_at - locked_at)
     write.observe(written_at - decided_at)
     commit.observe(perf_counter() - written_at)
+
+
+def observe_straight(commands: int, started: float) -> None:
+    """Count straight bookings that were just committed, `started` at a time of `perf_counter`."""
+    telemetry.BATCH_COMMANDS.observe(commands)
+    _STRAIGHT.observe(perf_counter() - started)

@@ -7,14 +7,14 @@ import asyncio
 from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
-from rowlock.engine.lane import Busy, OutcomeUnknown
+from rowlock.engine.lane import Busy, Crowded, OutcomeUnknown
 from rowlock.engine.lanes import FixedLanes, ShowLanes, Terms
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
-__all__ = ["Busy", "Engine", "OutcomeUnknown"]
+__all__ = ["Busy", "Crowded", "Engine", "OutcomeUnknown"]
 
 
 class Engine:
@@ -62,8 +62,12 @@ class Engine:
         """Whether anything is being decided, or waits."""
         return self._lanes.working
 
+    def refuses(self, body: bytes) -> bool:
+        """Whether there is such a crowd that a request to book with this body is refused unread. It counts as refused then."""
+        return self._lanes.refuses(body)
+
     def submit(self, command: Command) -> asyncio.Future[Decision]:
-        """Queue a command. The future's result is committed. Raises `Busy` when the lane is full.
+        """Queue a command. The future's result is committed. Raises `Busy`, or `Crowded` when the lane is full.
 
         A caller who stops waiting changes nothing: the command is decided all the same.
         """

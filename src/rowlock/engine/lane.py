@@ -37,9 +37,17 @@ from rowlock.domain.commands import Book, Cancel, Command, in_line
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
-from rowlock.engine.batch import SQL, Batch, CommitLost, IdTaken, run_batch
+from rowlock.engine.batch import (
+    SQL,
+    Batch,
+    CommitLost,
+    IdTaken,
+    run_batch,
+)
+from rowlock.engine.pace import Pace
 from rowlock.engine.picking import pick_all, serve_counts
 from rowlock.engine.sharded import ShardedBatch
+from rowlock.engine.straight import Line
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import Database, connect_lane
 from rowlock.seatmap.feed import Feed
@@ -72,6 +80,13 @@ class Busy(Exception):  # noqa: N818
         self.retry_after_seconds = retry_after_seconds
 
 
+class Crowded(Busy):
+    """More wait than are let wait. Nothing was done, and the caller may be told by rote: there may be thousands a second."""
+
+    def __init__(self) -> None:
+        super().__init__("too many bookings are waiting")
+
+
 class OutcomeUnknown(Busy):
     """The answer to COMMIT was lost and could not be found in time. The command holds, or it does not."""
 
@@ -81,11 +96,12 @@ Decide = Callable[[Sequence[Any], bool], Awaitable[list[Decision]]]
 
 
 class Entry(NamedTuple):
-    """A command in a lane, and who waits for it."""
+    """A command in a lane, and who waits for it. `line`: where it is straight (straight.py)."""
 
     command: Command
     answer: asyncio.Future[Decision]
     since: float
+    line: Line | None = None
 
 
 class Lane:
@@ -114,6 +130,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
+        self._pace = Pace()
         self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
         self._connection: asyncpg.Connection | None = None
         self._batch: Batch | None = None
@@ -125,6 +142,16 @@ class Lane:
         return len(self._queue)
 
     @property
+    def is_full(self) -> bool:
+        """Whether a request to book would be refused now. Others are few, and about what somebody has already."""
+        most = self._pace.waiting_max
+        return len(self._queue) >= (LANE_COMMANDS_MAX if most is None else most)
+
+    def refuse(self) -> None:
+        """Note that somebody was refused because it is full."""
+        self._pace.refuse(asyncio.get_running_loop().time())
+
+    @property
     def working(self) -> bool:
         """Whether a batch is in flight, or commands wait."""
         return self._wanted.is_set()
@@ -133,24 +160,39 @@ class Lane:
         """Begin to take commands."""
         self._task = asyncio.create_task(self._run(), name=f"lane {self.name}")
 
-    def put(self, command: Command) -> asyncio.Future[Decision]:
-        """Queue a command. Raises `Busy` when the lane is full or closing."""
+    def put(self, command: Command, line: Line | None = None) -> asyncio.Future[Decision]:
+        """Queue a command, and its `line`, where it is straight. Raises `Busy` when the lane is full or closing."""
         if self._closing:
             raise Busy("the server is shutting down")
-        if len(self._queue) >= LANE_COMMANDS_MAX:
-            raise Busy("too many bookings are waiting")
         loop = asyncio.get_running_loop()
+        if len(self._queue) >= LANE_COMMANDS_MAX:
+            raise Crowded
+        if self.is_full and isinstance(command, Book) and not command.queued:
+            self._pace.refuse(loop.time())
+            raise Crowded
         answer: asyncio.Future[Decision] = loop.create_future()
-        self._queue.append(Entry(command, answer, loop.time()))
+        self._queue.append(Entry(command, answer, loop.time(), line))
         self._wanted.set()
         return answer
 
-    async def close(self) -> None:
+    def accept(self, entry: Entry) -> None:
+        """Queue what another lane took and could not decide."""
+        if self._closing:
+            _fail(entry, Busy("the server is shutting down"))
+        elif len(self._queue) >= LANE_COMMANDS_MAX:
+            _fail(entry, Crowded())
+        else:
+            self._queue.append(entry._replace(line=None))
+            self._wanted.set()
+
+    async def close(self, seconds_max: float | None = None) -> None:
         """Take no more, finish what is queued, and end. A second call waits for the same."""
         self._closing = True
         self._wanted.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=DRAIN_SECONDS_MAX)
+            await asyncio.wait(
+                [self._task], timeout=DRAIN_SECONDS_MAX if seconds_max is None else seconds_max
+            )
             self._task.cancel()
             await asyncio.wait([self._task])
         for entry in self._queue:
@@ -159,6 +201,7 @@ class Lane:
         self._disconnect()
 
     async def _run(self) -> None:
+        time = asyncio.get_running_loop().time
         while True:
             if not self._queue:
                 if self._closing:
@@ -167,8 +210,11 @@ class Lane:
                 await self._wanted.wait()
                 continue
             entries = self._take()
+            began = time()
+            self._pace.begin(began, entries[0].since)
             try:
                 await self._serve(entries)
+                self._pace.end(len(entries), time() - began)
             except BaseException as error:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")
@@ -254,7 +300,7 @@ class Lane:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
             else:
-                return _answer(entries, decisions)
+                return answer(entries, decisions)
         return []
 
     async def _split(
@@ -332,7 +378,7 @@ class Lane:
 
     async def _connected(self) -> Batch:
         if self._batch is None or self._connection is None or self._connection.is_closed():
-            self._connection = await connect_lane(self._database, self._hear)
+            self._connection = await self._connect()
             kind = ShardedBatch if self._database.sharded else Batch
             self._batch = kind(
                 self._connection,
@@ -343,6 +389,9 @@ class Lane:
                 fair_play=self._fair_play,
             )
         return self._batch
+
+    async def _connect(self, lock_seconds: float | None = None) -> asyncpg.Connection:
+        return await connect_lane(self._database, self._hear, lock_seconds=lock_seconds)
 
     def _hear(self, _connection: asyncpg.Connection, message: Any) -> None:
         """A notice from the server. A warning matters to `Batch.commit`."""
@@ -389,12 +438,12 @@ def _in_doubt(entry: Entry, lost: CommitLost) -> Entry:
     return entry
 
 
-def _answer(entries: list[Entry], decisions: list[Decision]) -> list[Entry]:
+def answer(entries: list[Entry], decisions: Sequence[Decision | None]) -> list[Entry]:
     """Give each caller its decision; return those that have none yet."""
     again = []
     outcomes: Counter[Outcome] = Counter()
     for entry, decision in zip(entries, decisions, strict=True):
-        if decision.outcome is Outcome.REPICK:
+        if decision is None or decision.outcome is Outcome.REPICK:
             again.append(entry)
             continue
         outcomes[decision.outcome] += 1

@@ -17,7 +17,8 @@ from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
-from rowlock.engine.lane import LANE_COMMANDS_MAX, Busy, Entry, Lane
+from rowlock.engine.lane import DRAIN_SECONDS_MAX, LANE_COMMANDS_MAX, Busy, Crowded, Entry, Lane
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
@@ -36,7 +37,12 @@ class Terms(TypedDict):
 
 
 class FixedLanes:
-    """So many lanes, with a connection each. A show is always served by the same one."""
+    """So many lanes, with a connection each, and one for the straight bookings of all. Batches of a show are always served
+    by the same one.
+
+    Straight bookings are a transaction of their own: behind a pooler the session of a lost one could not be known, so
+    there all is batches.
+    """
 
     def __init__(
         self,
@@ -48,30 +54,60 @@ class FixedLanes:
         lanes: int,
         terms: Terms,
     ) -> None:
-        self._lanes = [Lane(str(n), database, plans, maps, feed, **terms) for n in range(lanes)]
+        parts = (database, plans, maps, feed)
+        self._closing = False
+        self._lanes = [Lane(str(n), *parts, **terms) for n in range(lanes)]
+        self._straight: StraightLane | None = None
+        if not database.pooled:
+            self._straight = StraightLane("straight", *parts, hand_on=self._accept, **terms)
 
     @property
     def depth(self) -> int:
         """How many commands wait."""
-        return sum(lane.depth for lane in self._lanes)
+        return sum(lane.depth for lane in self._all())
 
     @property
     def working(self) -> bool:
         """Whether any lane has something to do."""
-        return any(lane.working for lane in self._lanes)
+        return any(lane.working for lane in self._all())
+
+    def refuses(self, body: bytes) -> bool:
+        """Whether a request to book with this body is refused unread. Whoever asks does so then."""
+        straight = self._straight
+        if straight is None or not straight.refuses(body):
+            return False
+        straight.refuse()
+        return True
 
     def start(self) -> None:
         """Begin to take commands."""
-        for lane in self._lanes:
+        for lane in self._all():
             lane.start()
 
     def put(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. Raises `Busy`."""
-        return self._lanes[command.show_id % len(self._lanes)].put(command)
+        if self._closing:
+            raise Busy("the server is shutting down")
+        straight = self._straight
+        if straight is not None and (line := straight.line_of(command)) is not None:
+            return straight.put(command, line)
+        return self._lane_of(command).put(command)
+
+    def _accept(self, entry: Entry) -> None:
+        self._lane_of(entry.command).accept(entry)
+
+    def _lane_of(self, command: Command) -> Lane:
+        return self._lanes[command.show_id % len(self._lanes)]
+
+    def _all(self) -> list[Lane]:
+        return self._lanes if self._straight is None else [self._straight, *self._lanes]
 
     async def close(self) -> None:
         """Take no more, and finish what is queued. May be called again."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        self._closing = True
+        if self._straight is not None:
+            await self._straight.close(DRAIN_SECONDS_MAX / 2)  # first: it hands on to the others
+        await asyncio.gather(*(lane.close(DRAIN_SECONDS_MAX / 2) for lane in self._lanes))
 
 
 class _Session:
@@ -197,6 +233,10 @@ class ShowLanes:
         """Whether any lane has something to do."""
         return any(lane.working for lane in self._lanes.values())
 
+    def refuses(self, _body: bytes) -> bool:
+        """There are no straight bookings where each show has a lane."""
+        return False
+
     def start(self) -> None:
         """Begin to take commands: a lane starts with its first one."""
 
@@ -205,7 +245,7 @@ class ShowLanes:
         if self._closing:
             raise Busy("the server is shutting down")
         if self._waiting >= self._waiting_max:
-            raise Busy("too many bookings are waiting")
+            raise Crowded
         answer = self._lane(command.show_id).put(command)
         self._waiting += 1
         answer.add_done_callback(self._answered)

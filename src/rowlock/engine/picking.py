@@ -39,6 +39,7 @@ from rowlock.tasks import retrieve
 # For all maps and plans of a batch, together. Reading one takes milliseconds; where all connections for reading are
 # taken, the proof reads on the lane's own.
 MAPS_SECONDS_MAX = 0.25
+TURN_SECONDS = 0.005
 _TAKEN = 0
 _FREE = bytes(letter == ord(SeatStatus.AVAILABLE.value) for letter in range(256))  # a status letter to 1 or 0
 
@@ -62,6 +63,7 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
     only where to look first.
     """
     picked = list(commands)
+    turns = _Turns()
     shows = {c.show_id for c in commands if isinstance(c, Book) and c.wanted_count}
     await _load_in_time(maps, plans, shows)
     for show_id in shows:
@@ -76,8 +78,24 @@ async def pick_all(maps: Maps, plans: Plans, commands: Sequence[Command]) -> lis
         for index, command in enumerate(commands):
             if isinstance(command, Book) and command.show_id == show_id and command.wanted_count:
                 picked[index] = pick(command, plan.layout, free)
-                await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
+                await turns.share()
     return picked
+
+
+class _Turns:
+    """Lets others have their turn now and then: a pick in a large hall takes milliseconds, and there may be many.
+
+    Not after each of them. A turn of a crowd that is being refused takes tens of milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+
+    async def share(self) -> None:
+        """Let others have a turn, if it is time."""
+        if perf_counter() - self._since > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._since = perf_counter()
 
 
 async def _load_in_time(maps: Maps, plans: Plans, shows: Iterable[int]) -> None:
@@ -118,6 +136,7 @@ async def serve_counts(
     times.append(perf_counter())
     decisions = []
     held_up = False
+    turns = _Turns()
     for command in commands:
         if held_up and in_line(command):
             decisions.append(Decision(Outcome.REPICK))
@@ -133,7 +152,7 @@ async def serve_counts(
         for number, _ in decision.seats:
             free[number] = _TAKEN
         decisions.append(decision)
-        await asyncio.sleep(0)  # a pick in a large hall takes milliseconds, and there may be many
+        await turns.share()
     times.append(perf_counter())
     await batch.write(world, now)
     times.append(perf_counter())

@@ -92,7 +92,8 @@ def flags(column: Iterable[bool]) -> str:
     return "{" + ",".join(["t" if each else "f" for each in column]) + "}"
 
 
-def _lists(column: Iterable[Sequence[int]]) -> str:
+def lists(column: Iterable[Sequence[int]]) -> str:
+    """Lists of numbers, each as text, as the text of an array."""
     return "{" + ",".join(['"{' + ",".join(map(str, each)) + '}"' for each in column]) + "}"
 
 
@@ -119,7 +120,7 @@ def booking_columns(bookings: Sequence[Booking], now: datetime | None) -> list[A
         sparse([b.email for b in bookings]),
         words([b.status for b in bookings]),
         sparse([b.reason for b in bookings]),
-        _lists([b.seats for b in bookings]),
+        lists([b.seats for b in bookings]),
         sparse([numbers(b.conflicts) if b.conflicts else None for b in bookings]),
         numbers([b.seat_count for b in bookings]),
         numbers([b.amount_cents for b in bookings]),

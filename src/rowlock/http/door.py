@@ -22,12 +22,12 @@ import structlog
 
 from rowlock import telemetry
 from rowlock.domain.world import Decision
-from rowlock.engine.engine import OutcomeUnknown
+from rowlock.engine.engine import Crowded, OutcomeUnknown
 from rowlock.http.bookings import EXPLAINED, actor_of, idempotency_key_in, refused, replayed_header
 from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Authenticator, Caller
 from rowlock.http.observing import API_CSP, REQUEST_ID, SECURITY, request_id_in
-from rowlock.http.problems import Problem
+from rowlock.http.problems import Code, Problem
 from rowlock.http.rates import (
     BookingLimits,
     Counts,
@@ -60,7 +60,33 @@ _UNUSUAL: Final = frozenset({b"prefer", b"content-encoding", b"transfer-encoding
 _PROBLEM: Final = PROBLEM_JSON.encode()
 _EVERY_ANSWER: Final = b"".join(b"%b: %b\r\n" % header for header in (*SECURITY, API_CSP))
 
+# In a crowd that lasts, the rest of those who ask wait so long for their refusal: less than anybody minds, and long enough
+# that a thousand who ask again at once can be answered.
+REFUSAL_SECONDS: Final = 0.012
+
 _encode = msgspec.json.Encoder().encode
+
+
+def _full() -> bytes:
+    """The answer to those who are refused unread, all but the request's id."""
+    problem = Problem(Code.BUSY, "Too many bookings are waiting.", retry_after=1)
+    body = _encode(body_of(problem))
+    head = _head_of(problem)
+    return (
+        b"%bcache-control: no-store\r\ncontent-type: %b\r\ncontent-length: %d\r\n%bx-request-id: %%b\r\n\r\n%b"
+        % (head, _PROBLEM, len(body), _EVERY_ANSWER, body)
+    )
+
+
+def _head_of(problem: Problem) -> bytes:
+    return b"".join(
+        b"%b: %b\r\n" % (name.lower().encode(), value.encode())
+        for name, value in headers_of(problem).items()
+        if name != "Cache-Control"
+    )
+
+
+_FULL: Final = _full()
 
 Headers = Sequence[tuple[bytes, bytes]]
 Reply = Callable[
@@ -100,24 +126,55 @@ class Door:
     ) -> bool:
         """Take a request from an address, and `reply` once it is decided; or return False, having done nothing."""
         began = perf_counter()
+        names = self._names(headers)
+        if names is None:
+            return False
+        if self._context.engine.refuses(body):
+            route = BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
+            self._refuse(began, route, request_id_in(headers), reply)
+            return True
         try:
-            return self._take(began, url, headers, body, reply, address=address)
+            return self._take(began, url, headers, body, reply, names=names, address=address)
         except (Problem, Invalid, NotFound):
             return False  # the framework comes to the same, and says so
 
-    def _take(
-        self, began: float, url: bytes, headers: Headers, body: bytes, reply: Reply, *, address: str | None
-    ) -> bool:
+    def _names(self, headers: Headers) -> set[bytes] | None:
+        """The names of an ordinary request's headers; None for one that is not."""
         seen: set[bytes] = set()
         media_type = b""
         cors = self._authenticator.origins.cors is not None
         for name, value in headers:
             if name in _UNUSUAL or (name in _SINGLE and name in seen) or (cors and name == b"origin"):
-                return False
+                return None
             seen.add(name)
             if name == b"content-type":
                 media_type = value
-        if media_type != _JSON or not 0 < len(body) <= BODY_BYTES_MAX:
+        return seen if media_type == _JSON else None
+
+    def _refuse(self, began: float, route: str, request_id: str, reply: Reply) -> None:
+        """Refuse a request, in a moment: whoever asks again as soon as they are answered takes less of our time then."""
+        asyncio.get_running_loop().call_later(
+            REFUSAL_SECONDS, self._say_full, began, route, request_id, reply
+        )
+
+    @staticmethod
+    def _say_full(began: float, route: str, request_id: str, reply: Reply) -> None:
+        """Say so, with no line in the log: there may be thousands a second, and the metrics count them."""
+        reply(503, _FULL % request_id.encode())
+        telemetry.REQUESTS.count(route, "POST", 503, perf_counter() - began)
+
+    def _take(
+        self,
+        began: float,
+        url: bytes,
+        headers: Headers,
+        body: bytes,
+        reply: Reply,
+        *,
+        names: set[bytes],
+        address: str | None,
+    ) -> bool:
+        if not 0 < len(body) <= BODY_BYTES_MAX:
             return False
         scope: Any = {"method": "POST", "headers": headers}  # all that it asks of one
         caller = self._authenticator.identify(scope)
@@ -128,7 +185,7 @@ class Door:
         if plan is None:
             return False
         prepared = prepare_by(plan, wanted)
-        key = idempotency_key_in(headers) if b"idempotency-key" in seen else None
+        key = idempotency_key_in(headers) if b"idempotency-key" in names else None
         limits = self._count(caller, address, hold=not wanted.confirm)
         if limits is None:
             return False
@@ -139,6 +196,9 @@ class Door:
             begun = begin(
                 self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key, trail=trail
             )
+        except Crowded:
+            self._refuse(began, route, request_id, reply)
+            return True
         except Exception as error:
             self._fail(asked, error)
             return True
@@ -208,12 +268,7 @@ class Door:
     def _fail(self, asked: _Asked, error: Exception) -> None:
         telemetry.bind_request(asked.request_id)
         problem = problem_of(error, {"method": "POST", "state": {REQUEST_ID: asked.request_id}})
-        head = b"".join(
-            b"%b: %b\r\n" % (name.lower().encode(), value.encode())
-            for name, value in headers_of(problem).items()
-            if name != "Cache-Control"
-        )
-        self._send(asked, problem.status, _PROBLEM, head, _encode(body_of(problem)))
+        self._send(asked, problem.status, _PROBLEM, _head_of(problem), _encode(body_of(problem)))
 
     @staticmethod
     def _send(asked: _Asked, status: int, media_type: bytes, head: bytes, body: bytes) -> None:

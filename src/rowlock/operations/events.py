@@ -80,7 +80,7 @@ async def spell_out(context: Context, row: Mapping[str, Any], source: str) -> li
     """The events of a row of the outbox. Raises `NotFound` where its show is gone, `msgspec.MsgspecError` for one of no use."""
     plan = await plan_of(context, row["show_id"])
     spelled = []
-    for position, event in enumerate(unpack(row["body"])):
+    for position, event in enumerate(unpack(row["body"], row["at"])):
         seq = row["seq"] + position
         envelope = CloudEvent(
             id=event_id(row["show_id"], seq),

@@ -24,6 +24,7 @@ from rowlock.operations.queueing import (
     decode,
     encode,
 )
+from rowlock.postgres.claims import keep_claim
 from rowlock.postgres.queries import load
 
 SQL = load("queue")
@@ -34,8 +35,6 @@ QUEUED_REQUESTS_MAX = 100_000
 # How old the count may be that this is judged by. What a process itself has put since is added to it.
 DEPTH_SECONDS_MAX = 1.0
 RETRY_AFTER_SECONDS = 5
-# A claim may stay open so long while the engine decides. Longer, and another consumer takes over; nothing is lost.
-CLAIM_IDLE_SECONDS_MAX = 60
 WHERE = "the table"
 # Where tables are spread by show, the shows that have requests waiting are tried one by one, so many at most in a turn.
 SHOWS_LOOKED_AT_MAX = 20
@@ -52,6 +51,10 @@ class Claim:
         """The next requests, in order. (Another show's consumer never reads them, so none needs a lock.)"""
         rows = await self._connection.fetch(SQL.next_requests, self.show_id, BATCH_REQUESTS_MAX)
         return [_from_row(row) for row in rows]
+
+    def kept(self) -> AbstractAsyncContextManager[None]:
+        """Keep the claim while the engine decides. Where it is lost, another consumer takes over; nothing else is lost."""
+        return keep_claim(self._connection)
 
     async def remove(self, identifiers: Sequence[UUID]) -> None:
         """Take away requests whose bookings are committed."""
@@ -113,8 +116,6 @@ class TableQueue:
     async def _claim(self, after: int) -> AsyncIterator[Claim | None]:
         async with self._pool.acquire() as connection, connection.transaction():
             show_id = await self._claimed(connection, after)
-            if show_id is not None:
-                await connection.execute(SQL.stay, str(CLAIM_IDLE_SECONDS_MAX * 1000))
             yield None if show_id is None else Claim(connection, show_id)
 
     async def _claimed(self, connection: asyncpg.Connection, after: int) -> int | None:

@@ -224,7 +224,7 @@ async def _replay(connection: asyncpg.Connection, show: Any, layout: Layout | No
                 yield Offence(show_id, None, None, f"events {last + 1} to {row['seq'] - 1} are missing")
                 return
             try:
-                found = replay.apply(unpack(row["body"]))
+                found = replay.apply(unpack(row["body"], row["at"]))
             except msgspec.MsgspecError as error:
                 yield Offence(show_id, None, None, f"events from {row['seq']} on can't be read: {error}")
                 return

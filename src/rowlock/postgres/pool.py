@@ -72,14 +72,17 @@ class Database:
         limits = (f"SET LOCAL lock_timeout = {lock_timeout}",)
         return ("SET LOCAL citus.propagate_set_commands = 'local'", *limits) if self.pooled else limits
 
-    def lane_settings(self) -> dict[str, str]:
+    def lane_settings(self, lock_seconds: float | None = None) -> dict[str, str]:
         """How a lane's statements are planned: once where that can be, and for rows found by their keys.
 
-        Citus must see the show's id to know its shard, so there a statement is planned each time.
+        Citus must see the show's id to know its shard, so there a statement is planned each time. A statement that is a
+        transaction of its own relies on READ COMMITTED, too.
         """
         if self.sharded:
             return {"plan_cache_mode": "auto"}
-        return {
+        waits = {} if lock_seconds is None else {"lock_timeout": f"{lock_seconds * 1000:.0f}"}
+        return waits | {
+            "default_transaction_isolation": "read committed",
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
@@ -90,6 +93,8 @@ class Database:
 def _session(database: Database, application: str, **settings: str) -> dict[str, Any]:
     own = {"application_name": application}
     if not database.pooled:
+        # No limit of the server's ends a session that is sending to a machine which is gone: the network's would, in 15 minutes.
+        own["tcp_user_timeout"] = f"{(database.answer_seconds_max or 0) * 1000:.0f}"
         own |= database.limits() | settings
         if database.sharded:
             # Citus hides its shards from catalogue queries, and so asyncpg's questions about types take half a second each.
@@ -104,19 +109,23 @@ def _session(database: Database, application: str, **settings: str) -> dict[str,
 
 
 async def connect_lane(
-    database: Database, on_notice: Callable[[asyncpg.Connection, Any], None]
+    database: Database,
+    on_notice: Callable[[asyncpg.Connection, Any], None],
+    *,
+    lock_seconds: float | None = None,
 ) -> asyncpg.Connection:
-    """A connection for a lane; `on_notice` hears the server's warnings.
+    """A connection for a lane; `on_notice` hears the server's warnings. `lock_seconds`: in place of the usual limit.
 
     Its statements meet arrays of every length, and are planned once (`force_generic_plan`): planning the write each
     time would cost more than running it. They are planned for rows found by their keys, however small a table was when
-    the lane began: a scan that was right for an empty table would be kept when it has grown. `tcp_user_timeout` frees the locks of a server that was cut off.
+    the lane began: a scan that was right for an empty table would be kept when it has grown. A stricter `tcp_user_timeout`
+    frees the seats of a server that was cut off.
     """
     connection = await asyncpg.connect(
         **_session(
             database,
             "rowlock lane",
-            **database.lane_settings(),
+            **database.lane_settings(lock_seconds),
             jit="off",
             client_min_messages="warning",  # a warning on COMMIT must be heard, whatever the role's own setting
             tcp_user_timeout=f"{database.idle_in_transaction * 1000:.0f}",

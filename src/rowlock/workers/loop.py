@@ -1,5 +1,8 @@
 """The one shape of background work: a `run_once()`, and a loop around it with one shutdown contract.
 
+A round that hangs is ended after `ROUND_SECONDS_MAX`, and counts as failed: the driver's waits have limits, but not each
+of them, nor has their sum; and what is cancelled once may go on to wait for a connection that is lost.
+
 Stop means: begin no further round, let the round under way finish, give up on it after `STOP_SECONDS_MAX`. Stopping
 twice is harmless. A round that fails is logged and tried again at the next turn; work that fails is never the end of
 the worker.
@@ -16,10 +19,11 @@ from typing import Protocol
 import structlog
 
 from rowlock.postgres.errors import is_cancelled
-from rowlock.tasks import end_all
+from rowlock.tasks import end_all, retrieve
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 5.0
+ROUND_SECONDS_MAX = 60.0  # longer than any round takes that gets somewhere
 
 
 class Worker(Protocol):
@@ -44,6 +48,7 @@ class Loop:
         self._pause_seconds = pause_seconds
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._round: asyncio.Future[bool] | None = None
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -54,7 +59,7 @@ class Loop:
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=STOP_SECONDS_MAX)
-            await end_all([self._task])
+            await end_all([self._task] if self._round is None else [self._task, self._round])
 
     async def wait(self) -> None:
         """Wait until it was stopped."""
@@ -64,7 +69,7 @@ class Loop:
     async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                more = await self._run_once()
+                more = await self._run_round()
             except (Exception, asyncio.CancelledError) as error:
                 if is_cancelled(error):
                     raise
@@ -74,3 +79,15 @@ class Loop:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_seconds * random.uniform(0.9, 1.1)):
                         await self._stopping.wait()
+
+    async def _run_round(self) -> bool:
+        """One round, or `TimeoutError`."""
+        self._round = running = asyncio.ensure_future(self._run_once())
+        running.add_done_callback(retrieve)
+        try:
+            done, _ = await asyncio.wait([running], timeout=ROUND_SECONDS_MAX)
+        finally:
+            await end_all([running])
+        if not done:
+            raise TimeoutError(f"a round took longer than {ROUND_SECONDS_MAX:g} s")
+        return running.result()

@@ -28,6 +28,7 @@ from rowlock import telemetry
 from rowlock.operations.context import Context
 from rowlock.operations.events import Spelled, spell_out
 from rowlock.operations.webhooks import Subscriptions
+from rowlock.postgres.claims import keep_claim
 from rowlock.postgres.pool import Database, connect_worker
 from rowlock.postgres.queries import load
 from rowlock.workers.loop import Loop, Worker
@@ -181,9 +182,9 @@ class Publishing(_Stage):
             rows = await self._claimed(connection, SQL.claim_to_publish, SQL.to_publish)
             if not rows:
                 return False
-            await connection.execute(SQL.wait_for_broker)
-            spelled = await self._spell_out(rows, self._source)
-            confirmed = await self._exchange.publish([event for _, events in spelled for event in events])
+            async with keep_claim(connection):
+                spelled = await self._spell_out(rows, self._source)
+                confirmed = await self._exchange.publish([event for _, events in spelled for event in events])
             done = _done(spelled, confirmed)
             await connection.execute(
                 SQL.published, [row["show_id"] for row in done], [row["seq"] for row in done]

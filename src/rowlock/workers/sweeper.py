@@ -2,7 +2,8 @@
 
 Nothing waits for it. A hold is free to anyone from the instant it lapses, because `decide` goes by the time and not
 by the sweeper; what it does is settle the bookings that nobody has overtaken, put their seats back into the counts,
-and so tell people. Any number may run: one at a time does the work, the others see that and go away.
+and so tell people. Any number may run: one at a time does the work, the others see that and go away. One that is cut off or
+frozen at its work has it taken from it in seconds (postgres/claims.py).
 
 It reads what is overdue without locks and sends Expire through the lanes like any other command. Expire takes the
 seats it can have at once (FOR UPDATE SKIP LOCKED); what somebody else has locked is left for the next round.
@@ -24,6 +25,7 @@ from rowlock.domain.outcomes import Outcome
 from rowlock.engine.engine import Busy
 from rowlock.operations.cancel_show import settle_some
 from rowlock.operations.context import Context
+from rowlock.postgres.claims import keep_claim
 from rowlock.postgres.queries import load
 
 log = structlog.get_logger(__name__)
@@ -40,7 +42,7 @@ SWEEP_TOGETHER = 50  # sent together: short locks
 # While buyers are served, too, the sweep rests so many times as long as it has just worked. They feel it a fifth of the
 # time: nothing waits for the sweeper, for a hold that has lapsed is free already.
 RESTS = 4
-REST_SECONDS_MAX = 1.0  # it is the leader for a minute at most, with some ten rests
+REST_SECONDS_MAX = 1.0  # a round is to end within a minute (loop.py), with some ten rests
 PRUNE_AT_ONCE = 1_000
 LEADER_LOCK = int.from_bytes(b"rowsweep")  # an advisory lock; nothing else may use this number
 
@@ -74,9 +76,10 @@ class Sweeper:
         async with self._context.pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(BOOKINGS.try_lead, LEADER_LOCK):
                 return Swept()
-            expired, settled = await self._expire(), await self._settle()
-            await self._prune_records()
-            return Swept(expired, await self._prune(), not settled)
+            async with keep_claim(connection):
+                expired, settled = await self._expire(), await self._settle()
+                await self._prune_records()
+                return Swept(expired, await self._prune(), not settled)
 
     async def round(self) -> bool:
         """One round, for a loop: whether there is more to do."""

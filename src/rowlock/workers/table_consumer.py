@@ -38,7 +38,8 @@ class TableConsumer:
                 return 0
             self._last_show = claim.show_id
             requests = await claim.requests()
-            fates = await decide_in_order(self._context, requests)
+            async with claim.kept():
+                fates = await decide_in_order(self._context, requests)
             decided = []
             for queued, fate in zip(requests, fates, strict=True):
                 if isinstance(fate, Decided):

@@ -167,3 +167,14 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::te
 SELECT pg_terminate_backend(pid)
 FROM pg_stat_activity
 WHERE pid = $1 AND xact_start = $2
+
+-- name: session
+-- The session that asks, as it is known to others.
+SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+
+-- name: end_session
+-- End a session. How many there were: none, when it has ended.
+-- $1: its process id. $2: when it began.
+SELECT count(pg_terminate_backend(pid))
+FROM pg_stat_activity
+WHERE pid = $1 AND backend_start = $2

@@ -53,10 +53,8 @@ DELETE FROM bookings b USING old WHERE b.show_id = old.show_id AND b.id = old.id
 RETURNING b.show_id, b.id, b.user_id
 
 -- name: try_lead
--- Whether this transaction may do a job that one process at a time should do; it may then stay open for a minute,
--- though it is idle itself. $1: the job's number.
+-- Whether this transaction may do a job that one process at a time should do. $1: the job's number.
 SELECT pg_try_advisory_xact_lock($1::bigint)
-       AND set_config('idle_in_transaction_session_timeout', '60000', true) IS NOT NULL
 
 -- name: ids_secret
 SELECT value FROM secrets WHERE name = 'ids'

@@ -84,11 +84,6 @@ UPDATE outbox o SET published = true
 FROM unnest($1::bigint[], $2::bigint[]) AS done (show_id, seq)
 WHERE o.show_id = done.show_id AND o.seq = done.seq
 
--- name: wait_for_broker
--- This transaction may be idle for a minute, while the broker is told. It has no transaction id meanwhile, so it keeps
--- nothing from being vacuumed.
-SELECT set_config('idle_in_transaction_session_timeout', '60000', true)
-
 -- name: prune
 -- Rows that are done and older than they are kept for, some at a time: of each show the first ones, up to the first that is
 -- to stay. From show to show by the primary key: one row of each is read, and more only where that one is old.

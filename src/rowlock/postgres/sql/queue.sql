@@ -45,10 +45,6 @@ ORDER BY q.show_id <= $1::bigint, q.show_id
 LIMIT 1
 FOR UPDATE OF q SKIP LOCKED
 
--- name: stay
--- Let this transaction be idle while the engine decides: $1, in milliseconds.
-SELECT set_config('idle_in_transaction_session_timeout', $1::text, true)
-
 -- name: next_requests
 -- The requests at the head of a show's line, in order. $1: show id. $2: how many.
 SELECT id, user_id, request, request_hash, queued_at

@@ -303,7 +303,7 @@ ORDER BY i.show_id
 
 -- name: log
 -- Events of the show $1 after number $2, at most $3 rows.
-SELECT seq, events, body FROM outbox WHERE show_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::integer
+SELECT seq, events, at, body FROM outbox WHERE show_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::integer
 
 -- name: taken_seats
 -- The seats of the show $1 that are not free; lapsed: held, but past the time.

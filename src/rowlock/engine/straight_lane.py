@@ -1,0 +1,205 @@
+"""The lane of straight bookings: one for all shows of a process, beside the lanes of batches.
+
+Straight bookings are most of a stampede, so they are kept together: a statement's cost is shared by as many as there are,
+and none of them waits for a hold or a pick of somebody else's. What the statement leaves undecided goes to the lane of
+its show, and the next of that show with it, for a moment: where all is nearly sold, or only a service may confirm, asking
+twice would cost twice.
+
+What a failure does:
+
+ - The statement fails: nothing holds. Its bookings go to the lanes of their shows, who know what to do about it. That is
+   also so where a seat is locked by others for longer than a moment: nobody else's bookings are to wait for it.
+ - The answer is lost: the statement may hold, may still run, may not even have begun. So nothing is run again before its
+   session is seen to be gone; then its bookings' rows are read, and whatever has none is decided by a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import asyncpg
+import structlog
+
+from rowlock import telemetry
+from rowlock.domain.commands import Command
+from rowlock.engine.batch import COMMIT_SECONDS_MAX, SQL, observe_straight
+from rowlock.engine.lane import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, Entry, Lane, answer
+from rowlock.engine.straight import Line, Verdict, book_straight, line_of, split
+from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
+from rowlock.postgres.pool import connect_lane
+
+log = structlog.get_logger(__name__)
+
+# How long to wait for a seat that somebody else has locked: batches take some milliseconds.
+LOCK_SECONDS_MAX = 0.05
+# How long a show's bookings go to its own lane: after a statement with some of them failed, or so many left all of them.
+ASIDE_SECONDS = 1.0
+LEFT_TIMES_MAX = 3
+SHOWS_MAX = 10_000  # to remember either of
+
+
+class Session(NamedTuple):
+    """What a session of PostgreSQL is known by: its process, and since when it is."""
+
+    backend: int
+    began: datetime | None
+
+
+class StraightLane(Lane):
+    """A lane that only takes what has a line. `hand_on` is given what it leaves to the lanes of shows."""
+
+    def __init__(self, *parts: Any, hand_on: Callable[[Entry], None], **terms: Any) -> None:
+        super().__init__(*parts, **terms)
+        self._hand_on = hand_on
+        self._session: Session | None = None
+        self._finding = False  # what became of a statement whose answer was lost
+        self._unknown = False  # whether the server does not tell which session is ours
+        self._aside: dict[int, float] = {}  # shows, and until when they are not for this lane
+        self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
+
+    def line_of(self, command: Command) -> Line | None:
+        """A command's line; None where it is not for this lane."""
+        if self._finding or self._unknown:
+            return None
+        if self._aside:
+            until = self._aside.get(command.show_id)
+            if until is not None:
+                if asyncio.get_running_loop().time() < until:
+                    return None
+                del self._aside[command.show_id]
+        return line_of(command)
+
+    def refuses(self, body: bytes) -> bool:
+        """Whether it would refuse a request with this body, as far as can be told unread."""
+        return (
+            self.is_full
+            and not (self._finding or self._unknown or self._aside)
+            and b'"seats"' in body
+            and b'"confirm"' not in body
+        )
+
+    async def _serve(self, entries: list[Entry]) -> None:
+        straight, others = split(self._drop_late(entries, None))
+        left = await self._decide_straight(straight) if straight else []
+        for entry in left + others:
+            self._hand_on(entry)
+
+    async def _decide_straight(self, entries: list[Entry]) -> list[Entry]:
+        """Answer straight bookings; return those that are to be decided by a batch."""
+        try:
+            await self._connected()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            return entries
+        if self._unknown:
+            return entries
+        assert self._batch is not None, "it is connected"
+        self._batch.warned = False
+        started = perf_counter()
+        try:
+            decisions, changes = await self._ask(entries)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            trouble = diagnose(error)
+            if trouble is Trouble.DISCONNECTED or not isinstance(error, asyncpg.PostgresError):
+                return await self._find(entries, repr(error))
+            telemetry.BATCH_RETRIES.labels(trouble.value).inc()
+            log.info("straight_bookings_undone", trouble=trouble.value, error=repr(error))
+            self._set_aside({entry.command.show_id for entry in entries})
+            return entries
+        if self._batch.warned:
+            # It is over, and a synchronous standby may not have it yet. What reads it under its locks waits for that.
+            now = asyncio.get_running_loop().time()
+            return await self._settle(entries, self._decide_batch, now)
+        observe_straight(len(entries), started)
+        left = answer(entries, decisions)
+        self._feed.publish(changes)  # before anybody runs who has the answer
+        if left or self._left:
+            self._count_left(entries, left)
+        return left
+
+    async def _ask(self, entries: list[Entry]) -> Verdict:
+        assert self._connection is not None, "it is connected"
+        lines = [entry.line for entry in entries if entry.line is not None]
+        return await book_straight(self._connection, lines, COMMIT_SECONDS_MAX, self._events)
+
+    def _count_left(self, entries: list[Entry], left: list[Entry]) -> None:
+        """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
+        shows = {entry.command.show_id for entry in left}
+        decided = {
+            entry.command.show_id for entry in entries if entry.line is not None and entry.answer.done()
+        }
+        for show_id in decided:
+            self._left.pop(show_id, None)
+        if len(self._left) > SHOWS_MAX:
+            self._left.clear()
+        for show_id in shows - decided:
+            times = self._left[show_id] = self._left.get(show_id, 0) + 1
+            if times >= LEFT_TIMES_MAX:
+                del self._left[show_id]
+                self._set_aside({show_id})
+
+    def _set_aside(self, shows: Iterable[int]) -> None:
+        if len(self._aside) > SHOWS_MAX:
+            self._aside.clear()
+        until = asyncio.get_running_loop().time() + ASIDE_SECONDS
+        self._aside.update(dict.fromkeys(shows, until))
+
+    async def _find(self, entries: list[Entry], cause: str) -> list[Entry]:
+        """Find out what became of bookings whose answer was lost: end their session, then read their rows."""
+        session = self._session
+        assert session is not None, "it was connected"
+        log.warning("commit_answer_lost", lane=self.name, cause=cause, commands=len(entries))
+        telemetry.BATCH_RETRIES.labels("commit_lost").inc()
+        doubt_since = asyncio.get_running_loop().time()
+        self._disconnect()
+        self._finding = True
+        while self._queue:  # the others need not wait for that
+            self._hand_on(self._queue.popleft())
+        pause = RETRY_SECONDS_FIRST
+        try:
+            while entries := self._drop_late(entries, doubt_since):
+                if await self._is_gone(session):
+                    return await self._settle(entries, self._decide_batch, doubt_since)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, RETRY_SECONDS_MAX)
+            return []
+        finally:
+            self._finding = False
+            self._disconnect()  # that connection waits longer for locks
+
+    async def _is_gone(self, session: Session) -> bool:
+        """End a lost session at the server; whether it has ended, and can do nothing any more."""
+        try:
+            connection = await connect_lane(self._database, lambda *_: None)
+            try:
+                found = await connection.fetchval(SQL.end_session, session.backend, session.began)
+            finally:
+                connection.terminate()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            log.warning("lost_session_not_ended", lane=self.name, error=repr(error))
+            return False
+        return not found
+
+    async def _connect(self, lock_seconds: float | None = LOCK_SECONDS_MAX) -> asyncpg.Connection:
+        if self._finding:
+            return await super()._connect()
+        connection = await super()._connect(lock_seconds)
+        try:
+            session = Session(*await connection.fetchrow(SQL.session))
+        except BaseException:
+            connection.terminate()
+            raise
+        self._session = session
+        # A role that sets another one may not see its own session: a lost statement's could not be known.
+        self._unknown = session.began is None
+        return connection
