@@ -15,7 +15,7 @@ from rowlock.operations.find_shows import find_show
 from rowlock.postgres.pool import Database
 from tests.concurrency.test_races import id_of
 from tests.conftest import CITUS_URL
-from tests.support import audit, let_lapse, make_show, try_book
+from tests.support import audit, batches_alone, lanes_of, let_lapse, make_show, try_book
 
 pytestmark = pytest.mark.anyio
 
@@ -86,11 +86,20 @@ async def test_seats_before_inventory(context: Context, blocker: asyncpg.Connect
     assert (await booking).outcome is Outcome.CONFIRMED
 
 
+@pytest.mark.parametrize("way", ["straight", "batches"])
 @pytest.mark.parametrize("sharded", ["together"], indirect=True)  # else no batch has several shows
-async def test_shows_ascending(context: Context, blocker: asyncpg.Connection) -> None:
+async def test_shows_ascending(
+    context: Context, blocker: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """Batches over several shows would meet in opposite order."""
+    if way == "batches":
+        batches_alone(monkeypatch)
     first, second, third = [await make_show(context) for _ in range(3)]
     await try_book(context, first, ["10"])  # the lane is connected: what follows makes one batch
+    if way == "straight":  # which wouldn't wait so long
+        connection = lanes_of(context)[0]._connection
+        assert connection is not None
+        await connection.execute("SET lock_timeout = '5s'")
     await blocker.fetch(INVENTORY, second)
     holding = asyncio.create_task(try_book(context, second, ["1"]))
     await waiting(context)

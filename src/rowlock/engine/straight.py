@@ -32,7 +32,8 @@ from rowlock.engine.writing import cuts
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
 
-_BOOK = cuts(load("straight").book)
+SQL = load("straight")
+_BOOK = cuts(SQL.book)
 _LEFT = "U"
 _BOOKED = "B"
 
