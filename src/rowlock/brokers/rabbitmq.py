@@ -44,7 +44,11 @@ Prepare = Callable[[AbstractChannel], Awaitable[None]]
 
 
 class BrokerDown(Exception):  # noqa: N818
-    """The broker can't be reached, or did not answer. What was published may or may not have arrived."""
+    """The broker can't be reached."""
+
+
+class Unanswered(BrokerDown):
+    """The broker did not answer. What was published may or may not have arrived."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -130,12 +134,12 @@ class RabbitMQ:
         except DeliveryError as error:
             raise Refused("RabbitMQ did not take the message") from error
         except Exception as error:
-            raise BrokerDown(self._said(error)) from error
+            raise Unanswered(self._said(error)) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise BrokerDown("the connection to RabbitMQ was lost") from error
+            raise Unanswered("the connection to RabbitMQ was lost") from error
         finally:
             self._publishing -= 1
 

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
 from rowlock.brokers import booking_queues as queues
-from rowlock.brokers.rabbitmq import ANSWER_SECONDS_MAX, BrokerDown, RabbitMQ, Refused
+from rowlock.brokers.rabbitmq import ANSWER_SECONDS_MAX, BrokerDown, RabbitMQ, Refused, Unanswered
 from rowlock.operations.queue_table import RETRY_AFTER_SECONDS, TableQueue
 from rowlock.operations.queueing import (
     DeadLetter,
@@ -46,6 +46,11 @@ class BrokerQueue:
             await self.broker.publish("", queues.queue_of(queued.request.show_id), encode(queued))
         except Refused as error:
             raise QueueFull("too many bookings are queued", RETRY_AFTER_SECONDS) from error
+        except Unanswered as error:
+            raise QueueDown(
+                "the queue's answer was lost: this was queued, or it was not; ask again with the same Idempotency-Key",
+                RETRY_AFTER_SECONDS,
+            ) from error
         except BrokerDown as error:
             raise QueueDown(
                 "the queue can't be reached; book without respond-async", RETRY_AFTER_SECONDS
