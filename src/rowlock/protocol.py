@@ -7,7 +7,8 @@
 4. A request to book goes to the door first (http/door.py), whole; what it does not take goes on to the application.
 
 A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
-stored and sets itself anew.
+stored and sets itself anew. It also closes what is kept alive and not used. What the application is to know of a request
+(its scope) is put together only where it goes there.
 """
 
 from __future__ import annotations
@@ -71,14 +72,25 @@ class _Flow(FlowControl):
 class _AtTheDoor:
     """A request at the door. It stands for uvicorn's cycle there, and has of one what uvicorn and we ask for."""
 
+    __slots__ = (
+        "_protocol",
+        "body_bytes",
+        "disconnected",
+        "headers",
+        "keep_alive",
+        "pieces",
+        "response_complete",
+        "waiting_for_100_continue",
+    )
+    message_event: Any  # of all of them: see below
+    response_started = False
+
     def __init__(self, protocol: Protocol) -> None:
         self.headers = protocol.headers
         self.keep_alive: bool = protocol.parser.should_keep_alive()
         self.pieces: list[bytes] = []  # of the body
         self.body_bytes = 0
-        self.message_event = _NOBODY_WAITS
-        self.response_started = self.response_complete = False
-        self.disconnected = self.waiting_for_100_continue = False
+        self.response_complete = self.disconnected = self.waiting_for_100_continue = False
         self._protocol = protocol
 
     def reply(self, status: int, answer: bytes) -> None:
@@ -111,7 +123,7 @@ class _NobodyWaits:
         """Wake nobody."""
 
 
-_NOBODY_WAITS = _NobodyWaits()
+_AtTheDoor.message_event = _NobodyWaits()
 
 
 class Protocol(HttpToolsProtocol):
@@ -136,6 +148,8 @@ class Protocol(HttpToolsProtocol):
         state = getattr(self.config.app, "state", {})
         self._door: Door | None = state.get("door")
         self._at_door: _AtTheDoor | None = None  # a request to book whose body is not complete
+        self._said: list[tuple[bytes, bytes]] = []  # the headers of what is being read
+        self._answered_at = _NEVER  # the last request
 
     def shutdown(self) -> None:
         """The server ends: it answers what is in hand, but waits for nobody who takes nothing of an answer."""
@@ -167,8 +181,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte, which may have come together with the last one's end."""
-        super().on_message_begin()
-        self._unset_keepalive_if_required()  # the one before was answered while this one was read
+        self.url = b""
+        self.expect_100_continue = False
+        self._said = self.headers = []
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
             self._began_at = self._moved_at
@@ -187,11 +202,19 @@ class Protocol(HttpToolsProtocol):
         if self._may_book():
             self.cycle = self._at_door = _AtTheDoor(self)  # type: ignore[assignment]
         else:
-            super().on_headers_complete()
+            self._begin()
         self.headers = []  # what follows a chunked body is no header of the request
         self._reading = _Reading.BODY
         self._began_at = self._moved_at
         self._unparsed_bytes = 0
+
+    def _begin(self) -> None:
+        """Let the application begin. Whatever uvicorn does at a request's first byte is done now."""
+        url, expects = self.url, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers = self.scope["headers"] = self._said
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Progress."""
@@ -223,6 +246,16 @@ class Protocol(HttpToolsProtocol):
                 super().on_message_complete()
         self._reading = _Reading.NOTHING
         self._unparsed_bytes = 0
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, as uvicorn's own does, with no timer for what may be none."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._answered_at = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def _address(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """Where a request comes from, by what a trusted proxy says of it: as uvicorn tells the application."""
@@ -258,7 +291,7 @@ class Protocol(HttpToolsProtocol):
         """On to the application, with what has come."""
         self._at_door = None
         waiting.response_complete = True
-        super().on_headers_complete()
+        self._begin()
         if not waiting.keep_alive:  # the server has begun to end meanwhile, maybe
             self.cycle.keep_alive = False
         super().on_body(b"".join(waiting.pieces))
@@ -286,8 +319,8 @@ class Protocol(HttpToolsProtocol):
             return
         to_read = self._seconds_to_read(now)
         if to_read <= 0:
-            if self._ending or (not self._unparsed_bytes and self._reading is _Reading.HEADERS):
-                self.transport.close()  # a browser that opened it in advance would take a 408 for an answer
+            if self._ending or not (self._unparsed_bytes or self._reading is _Reading.BODY):
+                self.transport.close()  # a browser that keeps it in advance would take a 408 for an answer
             else:
                 self._refuse(_problem(408, "The request did not come to its end in time."))
             self._timer.cancel()
@@ -310,10 +343,13 @@ class Protocol(HttpToolsProtocol):
             return _NEVER
         if self._ending:
             return self._began_at + LINGER_SECONDS - now
+        if self._reading is not _Reading.BODY and self.cycle is not None and not self.cycle.response_complete:
+            return _NEVER
+        if self._reading is _Reading.NOTHING:
+            return self._answered_at + self.timeout_keep_alive - now
         if self._reading is _Reading.HEADERS:
-            under_way = self.cycle is not None and not self.cycle.response_complete
-            return _NEVER if under_way else self._began_at + HEADERS_SECONDS_MAX - now
-        if self._reading is _Reading.BODY and not (
+            return self._began_at + HEADERS_SECONDS_MAX - now
+        if not (
             self.flow.read_paused or self.pipeline or self.cycle.waiting_for_100_continue
         ):
             began_at = max(self._began_at, self.flow.resumed_at)
@@ -330,7 +366,6 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Take no more of this connection. Say why, where that can't be taken for another request's answer."""
         self._ending = True
-        self._unset_keepalive_if_required()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if (
@@ -364,8 +399,7 @@ class Protocol(HttpToolsProtocol):
         async def receive() -> Any:
             raise AssertionError("a refusal reads nothing")
 
-        scope: Any = getattr(self, "scope", None) or {"headers": []}
-        scope = {"type": "http", "method": "", "headers": scope["headers"], "state": {}}
+        scope: Any = {"type": "http", "method": "", "headers": self._said, "state": {}}
         answering = Observing(_Refusing(problem), {})(scope, receive, send)
         with contextlib.suppress(StopIteration):
             contextvars.copy_context().run(answering.send, None)  # it waits for nothing, so one step is all

@@ -355,3 +355,29 @@ async def test_a_refusal_never_takes_another_answers_place(start: Start) -> None
         answer = await client.answer()
         assert (answer.status, answer.body) == (200, b"/slow")
         await client.assert_closed()
+
+
+async def test_a_body_that_breaks_at_the_door_is_told_so(real: Server) -> None:
+    """The connection would break in place of a refusal, without the request's id."""
+    await real.ready()
+    head = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nX-Request-ID: broken-1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with connected(real.port) as client:
+        await client.send(head + b"2\r\n{}\r\nrubbish\r\n\r\n")
+        answer = await client.answer()
+        answer.assert_problem(400)
+        assert answer.headers["x-request-id"] == "broken-1"
+        await client.assert_closed()
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_what_is_kept_alive_and_not_used_is_closed(start: Start) -> None:
+    """Whoever was here once would keep a place for ever."""
+    port = await start(timeout_keep_alive=KEPT_SECONDS)
+    async with connected(port) as client:
+        for _ in range(3):
+            await client.send(GET + b"\r\n")
+            assert (await client.answer()).status == 200
+            await asyncio.sleep(KEPT_SECONDS / 2)
+        began = asyncio.get_running_loop().time()
+        await client.assert_closed()
+        assert asyncio.get_running_loop().time() - began < KEPT_SECONDS + protocol.HEADERS_SECONDS_MAX
