@@ -16,7 +16,8 @@ from litestar import Litestar
 
 from rowlock.domain.trails import Trail, packed, unpacked
 from rowlock.engine.engine import Engine
-from rowlock.engine.lane import Busy, Crowded
+from rowlock.engine.lane import Busy, Crowded, Lane
+from rowlock.engine.lanes import FixedLanes
 from rowlock.engine.straight_lane import StraightLane
 from rowlock.http.door import Door
 from rowlock.http.identity import Caller, Role
@@ -202,17 +203,41 @@ async def test_a_crowd_is_refused_by_rote_and_alike(
     assert told == await door.ask(wish, SERVICE)
 
 
-def test_only_straight_bookings_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Holds would be refused because others buy at once, and picks because others name their seats."""
-    lane = StraightLane.__new__(StraightLane)
-    lane._finding = lane._unknown = False
-    lane._aside = {}
-    monkeypatch.setattr(StraightLane, "is_full", True)
-    assert lane.refuses(b'{"show_id":1,"seats":["1"]}')
-    assert not lane.refuses(b'{"show_id":1,"seats":["1"],"confirm":false}')
-    assert not lane.refuses(b'{"show_id":1,"seat_count":1}')
-    lane._aside = {1: 5.0}
-    assert not lane.refuses(b'{"show_id":1,"seats":["1"]}')
+
+    class Lanes(FixedLanes):
+        def __init__(self, straight: StraightLane | None) -> None:
+            self._straight = straight
+            self._lanes = [Lane.__new__(Lane) for _ in range(2)]
+            self.full: set[Lane] = set()
+
+    straight = StraightLane.__new__(StraightLane)
+    straight._finding = straight._unknown = False
+    straight._aside = {}
+    lanes = Lanes(straight)
+    refused: list[Lane] = []
+
+    def refuse(lane: Lane) -> None:
+        refused.append(lane)
+
+    monkeypatch.setattr(Lane, "is_full", property(lambda lane: lane in lanes.full))
+    monkeypatch.setattr(Lane, "refuse", refuse)
+    named, held, picked = (
+        b'{"show_id":1,"seats":["1"]}',
+        b'{"show_id":1,"seats":["1"],"confirm":false}',
+        b'{"show_id":1,"seat_count":1}',
+    )
+    assert not any(map(lanes.refuses, (named, held, picked)))
+    lanes.full = {straight, lanes._lanes[0]}
+    assert list(map(lanes.refuses, (named, held, picked))) == [True, False, False]
+    assert refused == [straight], "whoever is refused unread keeps the lane's load from being forgotten"
+    lanes.full = set(lanes._lanes)
+    assert list(map(lanes.refuses, (named, held, picked))) == [False, True, True]
+    straight._aside = {1: 5.0}
+    assert lanes.refuses(named), "it may be for another lane"
+    lanes._straight = None
+    assert lanes.refuses(named)
 
 
 async def test_short_memory_is_busy_either_way(

@@ -130,7 +130,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
-        self._pace = Pace()
+        self._pace = Pace(BATCH_COMMANDS_MAX)
         self._given_back: set[int] = set()  # shows whose queued requests go back to their queue in this round
         self._connection: asyncpg.Connection | None = None
         self._batch: Batch | None = None
@@ -206,15 +206,14 @@ class Lane:
             if not self._queue:
                 if self._closing:
                     return
+                self._pace.rest()
                 self._wanted.clear()
                 await self._wanted.wait()
                 continue
             entries = self._take()
-            began = time()
-            self._pace.begin(began, entries[0].since)
+            self._pace.begin(time(), len(self._queue))
             try:
                 await self._serve(entries)
-                self._pace.end(len(entries), time() - began)
             except BaseException as error:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")

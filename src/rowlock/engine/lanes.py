@@ -74,9 +74,14 @@ class FixedLanes:
     def refuses(self, body: bytes) -> bool:
         """Whether a request to book with this body is refused unread. Whoever asks does so then."""
         straight = self._straight
-        if straight is None or not straight.refuses(body):
+        if straight is not None and straight.may_take(body):
+            lanes: list[Lane] = [straight]
+        else:
+            lanes = self._lanes
+        if not all(lane.is_full for lane in lanes):
             return False
-        straight.refuse()
+        for lane in lanes:
+            lane.refuse()
         return True
 
     def start(self) -> None:

@@ -74,13 +74,12 @@ class StraightLane(Lane):
                 del self._aside[command.show_id]
         return line_of(command)
 
-    def refuses(self, body: bytes) -> bool:
-        """Whether it would refuse a request with this body, as far as can be told unread."""
+    def may_take(self, body: bytes) -> bool:
+        """Whether a request with this body may be for this lane, as far as can be told unread."""
         return (
-            self.is_full
-            and not (self._finding or self._unknown or self._aside)
-            and b'"seats"' in body
+            b'"seats"' in body
             and b'"confirm"' not in body
+            and not (self._finding or self._unknown or self._aside)
         )
 
     async def _serve(self, entries: list[Entry]) -> None:
