@@ -349,9 +349,7 @@ class Protocol(HttpToolsProtocol):
             return self._answered_at + self.timeout_keep_alive - now
         if self._reading is _Reading.HEADERS:
             return self._began_at + HEADERS_SECONDS_MAX - now
-        if not (
-            self.flow.read_paused or self.pipeline or self.cycle.waiting_for_100_continue
-        ):
+        if not (self.flow.read_paused or self.pipeline or self.cycle.waiting_for_100_continue):
             began_at = max(self._began_at, self.flow.resumed_at)
             moved_at = max(self._moved_at, self.flow.resumed_at)
             return min(began_at + BODY_SECONDS_MAX, moved_at + BODY_PAUSE_SECONDS_MAX) - now

@@ -156,3 +156,22 @@ async def test_a_session_that_was_ended_is_seen_to_be_gone(context: Context) -> 
     assert not await context.pool.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2", *session
     )
+
+
+async def test_an_answer_that_can_not_be_read_is_not_made_up(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the seats would be told that something is broken, and somebody else would be sold them in vain."""
+    show = await _warm(context)
+
+    def unreadable(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(straight_lane, "verdict_of", unreadable)
+        with pytest.raises(OutcomeUnknown):
+            await try_book(context, show, ["1", "2"])
+    assert (await find_show(context, show)).booked_seats == 3
+    assert (await try_book(context, show, ["2", "3"])).outcome is Outcome.SEATS_TAKEN
+    assert (await try_book(context, show, ["3"])).outcome is Outcome.CONFIRMED
+    await audit(context)

@@ -20,7 +20,7 @@ from rowlock.domain.outcomes import Outcome
 from rowlock.domain.trails import Trail
 from rowlock.domain.world import Decision
 from rowlock.engine import straight_lane
-from rowlock.engine.straight import Verdict, book_straight
+from rowlock.engine.straight import Verdict, verdict_of
 from rowlock.operations.block_seats import block_seats
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
@@ -44,14 +44,14 @@ def sharded() -> bool:
 def straight(monkeypatch: pytest.MonkeyPatch) -> list[Decision | None]:
     """What the statement said of each command that it was asked about."""
     said: list[Decision | None] = []
-    real = book_straight
+    real = verdict_of
 
-    async def spy(*parts: Any) -> Verdict:
-        verdict = await real(*parts)
+    def spy(*parts: Any) -> Verdict:
+        verdict = real(*parts)
         said.extend(verdict.decisions)
         return verdict
 
-    monkeypatch.setattr(straight_lane, "book_straight", spy)
+    monkeypatch.setattr(straight_lane, "verdict_of", spy)
     return said
 
 

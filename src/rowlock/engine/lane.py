@@ -178,9 +178,9 @@ class Lane:
     def accept(self, entry: Entry) -> None:
         """Queue what another lane took and could not decide."""
         if self._closing:
-            _fail(entry, Busy("the server is shutting down"))
+            fail(entry, Busy("the server is shutting down"))
         elif len(self._queue) >= LANE_COMMANDS_MAX:
-            _fail(entry, Crowded())
+            fail(entry, Crowded())
         else:
             self._queue.append(entry._replace(line=None))
             self._wanted.set()
@@ -196,7 +196,7 @@ class Lane:
             self._task.cancel()
             await asyncio.wait([self._task])
         for entry in self._queue:
-            _fail(entry, Busy("the server is shutting down"))
+            fail(entry, Busy("the server is shutting down"))
         self._queue.clear()
         self._disconnect()
 
@@ -218,7 +218,7 @@ class Lane:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")
                 for entry in entries:
-                    _fail(entry, error if isinstance(error, Exception) else cut_off)
+                    fail(entry, error if isinstance(error, Exception) else cut_off)
                 if is_cancelled(error) or not isinstance(error, Exception | asyncio.CancelledError):
                     raise
                 log.exception("lane_failed", lane=self.name)
@@ -311,7 +311,7 @@ class Lane:
                 "command_failed", lane=self.name, command=type(entries[0].command).__name__, exc_info=error
             )
             unknown = OutcomeUnknown("the database's answer was lost, and could not be looked up", 5)
-            _fail(entries[0], error if doubt_since is None else unknown)
+            fail(entries[0], error if doubt_since is None else unknown)
             return []
         half = len(entries) // 2
         left = await self._settle(entries[:half], decide, doubt_since)
@@ -350,18 +350,18 @@ class Lane:
             if not is_late:
                 kept.append(entry)
             elif doubtful:
-                _fail(
+                fail(
                     entry, OutcomeUnknown("the database's answer was lost; ask for the booking by its id", 5)
                 )
             else:
-                _fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
+                fail(entry, Busy("the booking could not be decided in time; nothing was booked"))
         return kept
 
     def _give_back(self, entry: Entry) -> bool:
         """Whether an entry goes back to its queue. If it was decided after all, it will be met by its id."""
         if not in_line(entry.command) or entry.command.show_id not in self._given_back:
             return False
-        _fail(entry, Busy("the request waits in its queue"))
+        fail(entry, Busy("the request waits in its queue"))
         return True
 
     async def _decide_batch(self, commands: Sequence[Command], doubtful: bool) -> list[Decision]:
@@ -453,6 +453,7 @@ def answer(entries: list[Entry], decisions: Sequence[Decision | None]) -> list[E
     return again
 
 
-def _fail(entry: Entry, error: BaseException) -> None:
+def fail(entry: Entry, error: BaseException) -> None:
+    """Tell a caller why there is no decision, unless there was one."""
     if not entry.answer.done():
         entry.answer.set_exception(error)

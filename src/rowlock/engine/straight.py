@@ -113,15 +113,17 @@ class Verdict(NamedTuple):
 
 async def book_straight(
     connection: asyncpg.Connection, lines: Sequence[Line], seconds_max: float, events: bool
-) -> Verdict:
-    """Book what `split` chose; what is decided holds when this returns. `events`: whether they are written, too.
+) -> asyncpg.Record:
+    """Book what `split` chose; what is decided holds when this returns, and `verdict_of` reads it. `events`: whether they
+    are written, too.
 
     On any error of PostgreSQL's own nothing holds. Where there is no answer within `seconds_max`, or the connection is
     lost, that is unknown.
     """
     statement = _BOOK[True, events]
-    row = await connection.fetchrow(statement.sql, *statement.arguments(_columns(lines)), timeout=seconds_max)
-    return _read(lines, row)
+    return await connection.fetchrow(
+        statement.sql, *statement.arguments(_columns(lines)), timeout=seconds_max
+    )
 
 
 def _columns(lines: Sequence[Line]) -> list[Any]:
@@ -160,7 +162,8 @@ def _columns(lines: Sequence[Line]) -> list[Any]:
     ]
 
 
-def _read(lines: Sequence[Line], row: Any) -> Verdict:
+def verdict_of(lines: Sequence[Line], row: asyncpg.Record) -> Verdict:
+    """Read what the statement came to."""
     now: datetime = row["now"]
     obstacles: dict[int, list[int]] = {}
     for nr, seat in row["obstacles"] or ():

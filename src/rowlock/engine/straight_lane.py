@@ -5,6 +5,8 @@ and none of them waits for a hold or a pick of somebody else's. What the stateme
 its show, and the next of that show with it, for a moment: where all is nearly sold, or only a service may confirm, asking
 twice would cost twice.
 
+The next statement goes out before the last one's answers are read and told: PostgreSQL is what all wait for.
+
 What a failure does:
 
  - The statement fails: nothing holds. Its bookings go to the lanes of their shows, who know what to do about it. That is
@@ -28,8 +30,16 @@ import structlog
 from rowlock import telemetry
 from rowlock.domain.commands import Command
 from rowlock.engine.batch import COMMIT_SECONDS_MAX, SQL, observe_straight
-from rowlock.engine.lane import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, Entry, Lane, answer
-from rowlock.engine.straight import Line, Verdict, book_straight, line_of, split
+from rowlock.engine.lane import (
+    RETRY_SECONDS_FIRST,
+    RETRY_SECONDS_MAX,
+    Entry,
+    Lane,
+    OutcomeUnknown,
+    answer,
+    fail,
+)
+from rowlock.engine.straight import Line, book_straight, line_of, split, verdict_of
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import connect_lane
 
@@ -102,7 +112,7 @@ class StraightLane(Lane):
         self._batch.warned = False
         started = perf_counter()
         try:
-            decisions, changes = await self._ask(entries)
+            row = await self._ask(entries)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled(error):
                 raise
@@ -118,16 +128,32 @@ class StraightLane(Lane):
             now = asyncio.get_running_loop().time()
             return await self._settle(entries, self._decide_batch, now)
         observe_straight(len(entries), started)
-        left = answer(entries, decisions)
-        self._feed.publish(changes)  # before anybody runs who has the answer
-        if left or self._left:
-            self._count_left(entries, left)
-        return left
+        asyncio.get_running_loop().call_soon(self._tell, entries, row)
+        return []
 
-    async def _ask(self, entries: list[Entry]) -> Verdict:
+    async def _ask(self, entries: list[Entry]) -> asyncpg.Record:
         assert self._connection is not None, "it is connected"
-        lines = [entry.line for entry in entries if entry.line is not None]
-        return await book_straight(self._connection, lines, COMMIT_SECONDS_MAX, self._events)
+        return await book_straight(self._connection, _lines(entries), COMMIT_SECONDS_MAX, self._events)
+
+    def _tell(self, entries: list[Entry], row: asyncpg.Record) -> None:
+        """Tell everybody what their booking came to, and hand on what is left."""
+        try:
+            decisions, changes = verdict_of(_lines(entries), row)
+            self._feed.publish(changes)  # before anybody runs who has the answer
+            left = answer(entries, decisions)
+            if left or self._left:
+                self._count_left(entries, left)
+        except Exception:
+            # It holds, whatever it is. To run what is left again would be right only if we knew what was told.
+            log.exception("straight_bookings_untold", commands=len(entries))
+            unread = OutcomeUnknown(
+                "the database's answer could not be read; ask for the booking by its id", 5
+            )
+            for entry in entries:
+                fail(entry, unread)
+            return
+        for entry in left:
+            self._hand_on(entry)
 
     def _count_left(self, entries: list[Entry], left: list[Entry]) -> None:
         """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
@@ -202,3 +228,7 @@ class StraightLane(Lane):
         # A role that sets another one may not see its own session: a lost statement's could not be known.
         self._unknown = session.began is None
         return connection
+
+
+def _lines(entries: Iterable[Entry]) -> list[Line]:
+    return [entry.line for entry in entries if entry.line is not None]
