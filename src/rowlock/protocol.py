@@ -6,6 +6,9 @@
 3. A refusal is an answer as any other (http/observing.py). It never overtakes or cuts one that is due before it.
 4. A request to book goes to the door first (http/door.py), whole; what it does not take goes on to the application.
 
+5. Whoever was refused unread there and sends the very same head again is refused again without a look at it: it is framed
+   as it was, and asks for the same.
+
 A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
 stored and sets itself anew. It also closes what is kept alive and not used. What the application is to know of a request
 (its scope) is put together only where it goes there.
@@ -27,7 +30,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl, service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from rowlock.http.door import Door
+from rowlock.http.door import Door, Rote
 from rowlock.http.observing import Observing
 from rowlock.http.problems import Code, Problem
 from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of
@@ -80,6 +83,7 @@ class _AtTheDoor:
         "keep_alive",
         "pieces",
         "response_complete",
+        "rote",
         "waiting_for_100_continue",
     )
     message_event: Any  # of all of them: see below
@@ -91,6 +95,7 @@ class _AtTheDoor:
         self.pieces: list[bytes] = []  # of the body
         self.body_bytes = 0
         self.response_complete = self.disconnected = self.waiting_for_100_continue = False
+        self.rote: Rote | None = None  # as what it is refused unread
         self._protocol = protocol
 
     def reply(self, status: int, answer: bytes) -> None:
@@ -148,6 +153,9 @@ class Protocol(HttpToolsProtocol):
         state = getattr(self.config.app, "state", {})
         self._door: Door | None = state.get("door")
         self._at_door: _AtTheDoor | None = None  # a request to book whose body is not complete
+        self._again: tuple[bytes, int] | None = (
+            None  # the head of what was refused unread, and the bytes of its body
+        )
         self._said: list[tuple[bytes, bytes]] = []  # the headers of what is being read
         self._answered_at = _NEVER  # the last request
 
@@ -169,6 +177,9 @@ class Protocol(HttpToolsProtocol):
         """Read on, within bounds."""
         if self._ending:
             return
+        if self._again is not None and self._refuse_again(data):
+            return
+        whole = self._reading is not _Reading.BODY and not self._unparsed_bytes
         self._moved_at = self.loop.time()
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
@@ -176,6 +187,8 @@ class Protocol(HttpToolsProtocol):
         self._piece_bytes = len(data)
         self._unparsed_bytes += self._piece_bytes
         super().data_received(data)
+        if whole:
+            self._note_refused(data)
         if self._unparsed_bytes > HEADERS_BYTES_MAX and not self._ending:
             self._refuse(self._too_large())
 
@@ -183,6 +196,7 @@ class Protocol(HttpToolsProtocol):
         """A request's first byte, which may have come together with the last one's end."""
         self.url = b""
         self.expect_100_continue = False
+        self._again = None
         self._said = self.headers = []
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
@@ -235,12 +249,13 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
         elif not waiting.disconnected:
             door: Any = self._door
-            if not door.take(
-                self.url,
-                waiting.headers,
-                b"".join(waiting.pieces),
-                waiting.reply,
-                self._address(waiting.headers),
+            body = b"".join(waiting.pieces)
+            if door.refuses(body):
+                waiting.rote = door.by_rote(self.url, waiting.headers)
+            if waiting.rote is not None:
+                door.refuse(waiting.rote, waiting.reply)
+            elif not door.take(
+                self.url, waiting.headers, body, waiting.reply, self._address(waiting.headers)
             ):
                 self._go_on(waiting)
                 super().on_message_complete()
@@ -286,6 +301,35 @@ class Protocol(HttpToolsProtocol):
             and not parser.should_upgrade()
             and len(self.connections) < (self.limit_concurrency or _NEVER)
         )
+
+    def _note_refused(self, data: bytes) -> None:
+        """Remember the head of a request that was refused unread, if `data` was that request, all of it and nothing else."""
+        cycle: Any = self.cycle
+        if type(cycle) is not _AtTheDoor or cycle.rote is None or self._reading is not _Reading.NOTHING:
+            return
+        head, end, body = data.partition(b"\r\n\r\n")
+        if head.startswith(b"POST ") and b"".join(cycle.pieces) == body:
+            self._again = (head + end, len(body))
+
+    def _refuse_again(self, data: bytes) -> bool:
+        """Refuse a request whose head is, byte for byte, that of the last one, where that was refused unread."""
+        waiting: Any = self.cycle
+        assert self._again is not None
+        assert self._door is not None
+        head, body_bytes = self._again
+        if (
+            len(data) != len(head) + body_bytes
+            or not data.startswith(head)
+            or not waiting.response_complete
+            or self._reading is not _Reading.NOTHING
+            or self.pipeline
+            or self.flow.write_paused
+            or not self._door.refuses(data[len(head) :])
+        ):
+            return False
+        waiting.response_complete = False
+        self._door.refuse(waiting.rote, waiting.reply)
+        return True
 
     def _go_on(self, waiting: _AtTheDoor) -> None:
         """On to the application, with what has come."""

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from rowlock import protocol
+from rowlock.http.door import Rote
 from tests.end_to_end.conftest import Server
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -381,3 +382,81 @@ async def test_what_is_kept_alive_and_not_used_is_closed(start: Start) -> None:
         began = asyncio.get_running_loop().time()
         await client.assert_closed()
         assert asyncio.get_running_loop().time() - began < KEPT_SECONDS + protocol.HEADERS_SECONDS_MAX
+
+
+class Doorkeeper:
+    """A door that books whatever it reads, unless it is full. `read` and `by_rote` count how it was asked."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.read: list[bytes] = []
+        self.looked: list[bytes] = []
+        self.refused = 0
+
+    def wants(self, url: bytes) -> bool:
+        """Bookings."""
+        return url == b"/api/bookings"
+
+    def refuses(self, body: bytes) -> bool:
+        """Nearly all."""
+        return self.full and body != b"read this"
+
+    def by_rote(self, _url: bytes, headers: list[tuple[bytes, bytes]]) -> Rote | None:
+        """What does not prefer something."""
+        self.looked.append(dict(headers).get(b"x-request-id", b""))
+        return Rote("/api/bookings", None) if b"prefer" not in dict(headers) else None
+
+    def refuse(self, _rote: Rote, reply: Any) -> None:
+        """In a moment."""
+        self.refused += 1
+        asyncio.get_running_loop().call_soon(reply, 503, b"content-length: 4\r\n\r\nfull")
+
+    def take(self, _url: bytes, _headers: Any, body: bytes, reply: Any, _address: Any) -> bool:
+        """Book it."""
+        self.read.append(body)
+        asyncio.get_running_loop().call_soon(reply, 201, b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        return True
+
+
+async def test_who_asks_again_is_refused_without_a_look_and_framed_as_before(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request would be taken for the end of another one, or be refused for what the last one was."""
+    door = Doorkeeper()
+    monkeypatch.setattr(app, "state", {"door": door}, raising=False)
+    head = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nX-Request-ID: %b\r\nContent-Length: 9\r\n\r\n"
+    one, two = head % b"one", head % b"two"
+    async with connected(await start()) as client:
+
+        async def ask(*pieces: bytes) -> tuple[int, bytes]:
+            for piece in pieces:
+                await client.send(piece)
+                await asyncio.sleep(0.02)
+            answer = await client.answer()
+            return answer.status, answer.body
+
+        full = (503, b"full")
+        for _ in range(3):
+            assert await ask(one + b"some body") == full
+        assert (door.looked, door.refused) == ([b"one"], 3)
+        assert await ask(two + b"some body") == full, "another head is looked at"
+        assert (door.looked, door.refused) == ([b"one", b"two"], 4)
+        assert await ask(two, b"some body") == full, "so is what comes in pieces"
+        assert await ask(two + b"some ", b"body") == full
+        assert door.looked == [b"one", b"two", b"two", b"two"]
+        assert await ask(two + b"some body") == full
+        assert await ask(two + b"read this") == (201, b"read this"), "the same head, for another lane"
+        assert await ask(two + b"some body") == full
+        door.full = False
+        assert await ask(two + b"some body") == (201, b"some body")
+        door.full = True
+        assert await ask(two + b"some body") == full
+        refused = door.refused
+        await client.send((two + b"some body") * 2 + GET + b"\r\n" + two[:50])  # all at once
+        assert [(await client.answer()).status for _ in range(3)] == [503, 200, 200]
+        assert await ask(two[50:] + b"some body") == full, "the rest of what had begun"
+        assert door.refused == refused + 2
+        await client.send(two + b"some body" + b"rubbish\r\n\r\n")
+        assert (await client.answer()).status == 503
+        await client.assert_closed()
+    assert door.read == [b"read this", b"some body"]

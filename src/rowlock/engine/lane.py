@@ -26,6 +26,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import thread_time
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -144,8 +145,8 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether a request to book would be refused now. Others are few, and about what somebody has already."""
-        most = self._pace.waiting_max
-        return len(self._queue) >= (LANE_COMMANDS_MAX if most is None else most)
+        waiting = len(self._queue)
+        return waiting >= LANE_COMMANDS_MAX or self._pace.is_full(waiting, asyncio.get_running_loop().time())
 
     def refuse(self) -> None:
         """Note that somebody was refused because it is full."""
@@ -165,13 +166,15 @@ class Lane:
         if self._closing:
             raise Busy("the server is shutting down")
         loop = asyncio.get_running_loop()
-        if len(self._queue) >= LANE_COMMANDS_MAX:
+        now = loop.time()
+        waiting = len(self._queue)
+        if waiting >= LANE_COMMANDS_MAX:
             raise Crowded
-        if self.is_full and isinstance(command, Book) and not command.queued:
-            self._pace.refuse(loop.time())
+        if self._pace.is_full(waiting, now) and isinstance(command, Book) and not command.queued:
+            self._pace.refuse(now)
             raise Crowded
         answer: asyncio.Future[Decision] = loop.create_future()
-        self._queue.append(Entry(command, answer, loop.time(), line))
+        self._queue.append(Entry(command, answer, now, line))
         self._wanted.set()
         return answer
 
@@ -206,14 +209,15 @@ class Lane:
             if not self._queue:
                 if self._closing:
                     return
-                self._pace.rest()
                 self._wanted.clear()
                 await self._wanted.wait()
                 continue
             entries = self._take()
-            self._pace.begin(time(), len(self._queue))
+            began, began_work = time(), thread_time()
+            self._pace.begin(began, len(self._queue))
             try:
                 await self._serve(entries)
+                self._pace.end(time() - began, thread_time() - began_work)
             except BaseException as error:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")

@@ -7,15 +7,18 @@ A flash sale asks for little else, and of what such a request costs the framewor
     or busy. Whatever is unusual, a bad field, a queued booking, a show not met before, it leaves to the framework
     (`take` returns False), having done nothing. So there is one way to refuse, and one to explain.
  2. What it answers is what the framework would: tests/end_to_end/test_door.py asks both the same.
- 3. Nothing here awaits: a request costs no task. The engine's future calls back when it was decided, and committed.
+ 3. In a crowd that lasts it refuses unread, and by rote (`refuses`, `by_rote`, `refuse`): no more is done for those who come
+    again and again than must be.
+ 4. Nothing here awaits: a request costs no task. The engine's future calls back when it was decided, and committed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -26,7 +29,14 @@ from rowlock.engine.engine import Crowded, OutcomeUnknown
 from rowlock.http.bookings import EXPLAINED, actor_of, idempotency_key_in, refused, replayed_header
 from rowlock.http.identifiers import show_number
 from rowlock.http.identity import Authenticator, Caller
-from rowlock.http.observing import API_CSP, REQUEST_ID, SECURITY, request_id_in
+from rowlock.http.observing import (
+    API_CSP,
+    REQUEST_ID,
+    SECURITY,
+    new_request_id,
+    own_request_id_in,
+    request_id_in,
+)
 from rowlock.http.problems import Code, Problem
 from rowlock.http.rates import (
     BookingLimits,
@@ -61,8 +71,9 @@ _PROBLEM: Final = PROBLEM_JSON.encode()
 _EVERY_ANSWER: Final = b"".join(b"%b: %b\r\n" % header for header in (*SECURITY, API_CSP))
 
 # In a crowd that lasts, the rest of those who ask wait so long for their refusal: less than anybody minds, and long enough
-# that a thousand who ask again at once can be answered.
-REFUSAL_SECONDS: Final = 0.012
+# that a thousand who ask again at once can be answered. Those due so soon after the first are told with it.
+REFUSAL_SECONDS: Final = 0.018
+TOGETHER_SECONDS: Final = 0.004
 
 _encode = msgspec.json.Encoder().encode
 
@@ -94,6 +105,21 @@ Reply = Callable[
 ]  # a status, and all that follows the status line and the server's own headers
 
 
+class Rote(NamedTuple):
+    """What a refusal by rote says of its request. `request_id`: the caller's own; None for a new one each time."""
+
+    route: str
+    request_id: str | None
+
+
+class _Refusal(NamedTuple):
+    """Somebody who is to be refused: asked at a time of the loop's clock."""
+
+    began: float
+    rote: Rote
+    reply: Reply
+
+
 class _Asked(msgspec.Struct, gc=False):
     """A request that was taken: what it takes to answer it."""
 
@@ -116,6 +142,7 @@ class Door:
         self._counts = counts
         self._limits = limits
         self._explaining: set[asyncio.Task[None]] = set()
+        self._refusals: deque[_Refusal] = deque()
 
     def wants(self, url: bytes) -> bool:
         """Whether a POST to this address may be one that it takes."""
@@ -129,14 +156,43 @@ class Door:
         names = self._names(headers)
         if names is None:
             return False
-        if self._context.engine.refuses(body):
-            route = BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
-            self._refuse(began, route, request_id_in(headers), reply)
-            return True
         try:
             return self._take(began, url, headers, body, reply, names=names, address=address)
         except (Problem, Invalid, NotFound):
             return False  # the framework comes to the same, and says so
+
+    def refuses(self, body: bytes) -> bool:
+        """Whether a request to book is refused unread: where the lanes it may be for are full."""
+        return self._context.engine.refuses(body)
+
+    def by_rote(self, url: bytes, headers: Headers) -> Rote | None:
+        """How a request that is refused unread is refused; None for one that must be read."""
+        if self._names(headers) is None:
+            return None
+        return Rote(_route_of(url), own_request_id_in(headers))
+
+    def refuse(self, rote: Rote, reply: Reply) -> None:
+        """Refuse a request, in a moment: whoever asks again as soon as they are answered takes less of our time then."""
+        loop = asyncio.get_running_loop()
+        if not self._refusals:
+            loop.call_later(REFUSAL_SECONDS, self._say_full)
+        self._refusals.append(_Refusal(loop.time(), rote, reply))
+
+    def _say_full(self) -> None:
+        """Say so to those whose moment has come, with no line in the log: there may be thousands a second, and the metrics
+        count them.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        refusals, due = self._refusals, now - REFUSAL_SECONDS + TOGETHER_SECONDS
+        try:
+            while refusals and refusals[0].began <= due:
+                began, rote, reply = refusals.popleft()
+                reply(503, _FULL % (rote.request_id or new_request_id()).encode())
+                telemetry.REQUESTS.count(rote.route, "POST", 503, now - began)
+        finally:
+            if refusals:
+                loop.call_later(max(0.0, refusals[0].began + REFUSAL_SECONDS - now), self._say_full)
 
     def _names(self, headers: Headers) -> set[bytes] | None:
         """The names of an ordinary request's headers; None for one that is not."""
@@ -150,18 +206,6 @@ class Door:
             if name == b"content-type":
                 media_type = value
         return seen if media_type == _JSON else None
-
-    def _refuse(self, began: float, route: str, request_id: str, reply: Reply) -> None:
-        """Refuse a request, in a moment: whoever asks again as soon as they are answered takes less of our time then."""
-        asyncio.get_running_loop().call_later(
-            REFUSAL_SECONDS, self._say_full, began, route, request_id, reply
-        )
-
-    @staticmethod
-    def _say_full(began: float, route: str, request_id: str, reply: Reply) -> None:
-        """Say so, with no line in the log: there may be thousands a second, and the metrics count them."""
-        reply(503, _FULL % request_id.encode())
-        telemetry.REQUESTS.count(route, "POST", 503, perf_counter() - began)
 
     def _take(
         self,
@@ -197,7 +241,7 @@ class Door:
                 self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key, trail=trail
             )
         except Crowded:
-            self._refuse(began, route, request_id, reply)
+            self.refuse(Rote(route, request_id), reply)
             return True
         except Exception as error:
             self._fail(asked, error)
@@ -291,15 +335,19 @@ class Door:
         )
 
 
+def _route_of(url: bytes) -> str:
+    return BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
+
+
 def _read(url: bytes, body: bytes, caller: Caller) -> tuple[str, BookRequest]:
     """The route, and what is wanted. Raises a `Problem`."""
     data: ShowBookingBody
-    if url == _BOOKINGS:
+    route = _route_of(url)
+    if route is BOOKINGS:
         data = whole = decode(body, BookingBody)
-        route, show_id = BOOKINGS, whole.show_id
+        show_id = whole.show_id
     else:
         data = decode(body, ShowBookingBody)
-        route = SHOW_BOOKINGS
         show_id = show_number(url[len(_BEFORE_SHOW) : -len(_AFTER_SHOW)].decode("latin-1"))
     if data.user_id is not None:
         check_user_id(data.user_id)

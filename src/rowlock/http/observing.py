@@ -126,9 +126,19 @@ class Observing:
 
 def request_id_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's own id of a request, if it sent a fit one; else a new one."""
+    return own_request_id_in(headers) or new_request_id()
+
+
+def own_request_id_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The caller's own id of a request, if it sent a fit one."""
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
         if name == b"x-request-id":
             break
+    return None
+
+
+def new_request_id() -> str:
+    """An id for a request that has none."""
     return random_bytes(12).hex()
