@@ -28,6 +28,7 @@ from benchmarks.worlds import World
 CLIENTS = (8, 16, 32)  # of pgbench: the best of them counts
 POOLS = (10, 20)  # connections of Express: the same
 WORKERS = (1, 2)  # processes of Rowlock: the same
+OTHER_CONNECTIONS = (8, 256)  # beside the 64 by which it is judged
 MIB = 1 << 20
 PAIRS_PER_SECOND_MAX = 25_000  # more than any of them sells
 
@@ -69,11 +70,13 @@ def sell_by_pgbench(bench: Bench, world: World, script: str, clients: int) -> So
     return bench.peers.pgbench(script, shows, clients=clients, seconds=bench.seconds)
 
 
-def sell_by_express(bench: Bench, pool: int, seconds: int | None = None) -> Rush:
+def sell_by_express(
+    bench: Bench, pool: int, seconds: int | None = None, connections: int = CONNECTIONS
+) -> Rush:
     """A window of Express, on new shows, after the same warm-up."""
     shows = bench.peers.make_shows(World.SPREAD, 0)
     sell = partial(
-        peers.sell_by_express, bench.where, peers=bench.peers, shows=shows, connections=CONNECTIONS
+        peers.sell_by_express, bench.where, peers=bench.peers, shows=shows, connections=connections
     )
     with peers.express(bench.where, bench.peers, pool) as server:
         sell(server, seconds=WARM_SECONDS)
@@ -105,6 +108,9 @@ def spread(bench: Bench) -> None:
         "rowlock 2": partial(sell, bench, World.SPREAD, 2),
         "express": partial(sell_by_express, bench, pool),
     }
+    for many in OTHER_CONNECTIONS:
+        variants[f"rowlock 1, {many}"] = partial(sell, bench, World.SPREAD, 1, connections=many)
+        variants[f"express, {many}"] = partial(sell_by_express, bench, pool, connections=many)
     found = in_turns(variants, bench.rounds)
     rushes = {name: [rush for rush, _ in found[name]] for name in ("rowlock 1", "rowlock 2")}
     memory = tuple(mib for name in rushes for _, mib in found[name])
@@ -138,6 +144,18 @@ def spread(bench: Bench) -> None:
         told(f"spread: pgbench, one statement, {statement} clients", rates(found[STATEMENT])),
         told(f"spread: Express, pool of {pool}", rates(express)),
     ]
+    for many in OTHER_CONNECTIONS:
+        sold = rates([rush for rush, _ in found[f"rowlock 1, {many}"]])
+        others = {
+            f"pgbench, transaction, {transaction} clients": rates(found[TRANSACTION]),
+            f"pgbench, one statement, {statement} clients": rates(found[STATEMENT]),
+            f"Express, {many} connections": rates(found[f"express, {many}"]),
+        }
+        bench.figures.append(told(f"spread, {many} connections: Rowlock, 1 worker", sold))
+        bench.figures += [
+            ratio(f"spread, {many} connections: Rowlock ÷ {name}", sold, each)
+            for name, each in others.items()
+        ]
 
 
 def hot(bench: Bench) -> None:
