@@ -44,6 +44,7 @@ WRITE_PAUSE_SECONDS_MAX = 30  # without a byte taken of an answer that fills the
 ENDING_WRITE_PAUSE_SECONDS_MAX = 1  # once the server ends: whoever still reads has taken a byte by then
 LINGER_SECONDS = 2  # to take in what is still on its way; closing on it would reset the refusal away
 DOOR_BYTES_MAX = 65_536  # of a body; one with hundreds of seats has some 10 kB
+AGAIN_BYTES_MAX = 4_096  # of a head that is remembered; a connection may be kept for a minute
 RETRY_AFTER_SECONDS = 1  # connections come and go by the second
 
 _NEVER = float("inf")
@@ -179,7 +180,8 @@ class Protocol(HttpToolsProtocol):
             return
         if self._again is not None and self._refuse_again(data):
             return
-        whole = self._reading is not _Reading.BODY and not self._unparsed_bytes
+        # The parser has nothing of it yet. (What came together with the last one's end counts as nothing unparsed.)
+        whole = self._reading is _Reading.NOTHING or (self.cycle is None and not self._unparsed_bytes)
         self._moved_at = self.loop.time()
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
@@ -227,7 +229,7 @@ class Protocol(HttpToolsProtocol):
         url, expects = self.url, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
-        self.headers = self.scope["headers"] = self._said
+        self.scope["headers"] = self._said
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -308,7 +310,8 @@ class Protocol(HttpToolsProtocol):
         if type(cycle) is not _AtTheDoor or cycle.rote is None or self._reading is not _Reading.NOTHING:
             return
         head, end, body = data.partition(b"\r\n\r\n")
-        if head.startswith(b"POST ") and b"".join(cycle.pieces) == body:
+        fits = len(head) <= AGAIN_BYTES_MAX and head.startswith(b"POST ")
+        if fits and b"".join(cycle.pieces) == body:
             self._again = (head + end, len(body))
 
     def _refuse_again(self, data: bytes) -> bool:
@@ -390,7 +393,7 @@ class Protocol(HttpToolsProtocol):
         if self._reading is not _Reading.BODY and self.cycle is not None and not self.cycle.response_complete:
             return _NEVER
         if self._reading is _Reading.NOTHING:
-            return self._answered_at + self.timeout_keep_alive - now
+            return max(self._answered_at, self._moved_at) + self.timeout_keep_alive - now
         if self._reading is _Reading.HEADERS:
             return self._began_at + HEADERS_SECONDS_MAX - now
         if not (self.flow.read_paused or self.pipeline or self.cycle.waiting_for_100_continue):

@@ -107,7 +107,7 @@ class Start:
     def __init__(self) -> None:
         self._running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
-    async def __call__(self, **options: Any) -> int:
+    async def __call__(self, *, app: Any = app, **options: Any) -> int:
         """A further server's port."""
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -460,3 +460,59 @@ async def test_who_asks_again_is_refused_without_a_look_and_framed_as_before(
         assert (await client.answer()).status == 503
         await client.assert_closed()
     assert door.read == [b"read this", b"some body"]
+
+
+async def test_the_middle_of_a_head_is_no_head(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client smuggles into a header's value would be remembered as a request, and swallow others that follow it."""
+    door = Doorkeeper()
+    monkeypatch.setattr(app, "state", {"door": door}, raising=False)
+    inner = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\n\r\n"
+    after = GET + b"\r\n"
+    outer = b"POST /api/bookings HTTP/1.1\r\nContent-Length: %d\r\nX: " % len(after)
+    async with connected(await start()) as client:
+        await client.send(GET + b"\r\n" + outer)
+        assert (await client.answer()).status == 200
+        await asyncio.sleep(0.02)
+        await client.send(inner + after)
+        assert (await client.answer()).status == 503
+        await client.send(inner + after)  # two requests, this time
+        assert [(await client.answer()).status for _ in range(2)] == [503, 200]
+
+
+async def test_trailers_are_no_headers(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller would say who they are behind the back of the proxy that checks it."""
+    door = Doorkeeper()
+    door.full = False
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def look(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.append(list(scope["headers"]))
+        await app({**scope, "path": "/seen"}, receive, send)
+
+    look.state = {"door": door}  # type: ignore[attr-defined]
+    port = await start(app=look)
+    large = b"y" * (protocol.DOOR_BYTES_MAX + 1)  # too large for the door
+    for body in (large, b"some body"):
+        async with connected(port) as client:
+            await client.send(
+                b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n"
+                b"0\r\nX-Forwarded-For: 6.6.6.6\r\nAuthorization: Bearer other\r\n\r\n" % (len(body), body)
+            )
+            assert (await client.answer()).status in {200, 201}
+    assert [dict(headers).keys() for headers in seen] == [{b"host", b"transfer-encoding"}]
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_an_early_answer_shortens_no_keep_alive(start: Start) -> None:
+    """Whoever uploads what was refused at its first byte would lose the connection with its last one."""
+    async with connected(await start(timeout_keep_alive=KEPT_SECONDS)) as client:
+        await client.send(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        assert (await client.answer()).status == 200
+        for piece in (b"som", b"e b", b"ody"):
+            await asyncio.sleep(KEPT_SECONDS * 0.6)
+            await client.send(piece)
+        await asyncio.sleep(KEPT_SECONDS * 0.3)
+        await client.send(GET + b"\r\n")
+        assert (await client.answer()).status == 200

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from rowlock.engine.pace import INTERVAL_SECONDS, WAITING_BUSY, Pace
+from rowlock.engine.pace import INTERVAL_SECONDS, REST_SECONDS, WAITING_BUSY, Pace
 
 BATCH = 200
 
 
 def _run(
-    pace: Pace, now: float, seconds: float, *, left: int, batch: float = 0.02, busy: float = 0.99
+    pace: Pace,
+    now: float,
+    seconds: float,
+    *,
+    left: int = 500,
+    batch: float = 0.02,
+    busy: float = 0.99,
+    served: int = BATCH,
+    refused: int = 0,
 ) -> float:
-    """So many seconds of batches, each of which leaves so many waiting. Returns when it is then."""
+    """So many seconds of batches, each of which leaves so many waiting, while so many are refused. Returns when it is then."""
     until = now + seconds
     while now < until:
         pace.begin(now, left)
+        for _ in range(refused):
+            pace.refuse()
         now += batch
-        pace.end(batch, batch * busy)
+        pace.end(now, served, batch, batch * busy)
     return now
 
 
@@ -32,9 +42,11 @@ def test_a_burst_waits() -> None:
 def test_a_load_that_lasts_is_kept_short() -> None:
     """All would wait five times as long as need be."""
     pace = Pace(BATCH)
-    now = _run(pace, 0, INTERVAL_SECONDS * 1.1, left=500)
-    assert pace.is_full(WAITING_BUSY, now)
-    assert not pace.is_full(WAITING_BUSY - 1, now)
+    now = _run(pace, 0, INTERVAL_SECONDS * 1.1)
+    for _ in range(5):
+        assert pace.is_full(WAITING_BUSY, now)
+        assert not pace.is_full(WAITING_BUSY - 1, now)
+        now = _run(pace, now, INTERVAL_SECONDS, left=0, refused=100)
 
 
 def test_a_slow_database_is_no_crowd() -> None:
@@ -44,29 +56,49 @@ def test_a_slow_database_is_no_crowd() -> None:
     assert not pace.is_full(BATCH, now)
     now = _run(pace, now, INTERVAL_SECONDS * 1.4, left=BATCH + 1, batch=0.2, busy=0.1)
     for batch, busy in ((0.2, 0.1), (0.03, 0.6), (0.2, 0.99)):  # the last one's refusals take all its time
-        for _ in range(4):
-            pace.refuse(now)
-            now = _run(pace, now, INTERVAL_SECONDS * 0.9, left=BATCH + 1, batch=batch, busy=busy)
+        now = _run(pace, now, 4, left=BATCH + 1, batch=batch, busy=busy, refused=50)
         assert pace.is_full(BATCH, now)
         assert not pace.is_full(BATCH - 1, now), "enough for each next batch to be as large as can be"
 
 
-def test_it_lasts_while_somebody_is_refused() -> None:
+def _crowd(pace: Pace) -> float:
+    now = _run(pace, 0, INTERVAL_SECONDS * 1.1)
+    assert pace.is_full(BATCH, now)
+    return _run(pace, now, INTERVAL_SECONDS, left=0, refused=100)
+
+
+def test_it_lasts_while_many_are_refused() -> None:
     """It would be forgotten whenever a lane has nothing to do for a moment, and all would wait again for a second."""
     pace = Pace(BATCH)
-    now = _run(pace, 0, INTERVAL_SECONDS * 1.1, left=500)
-    for _ in range(10):
+    now = _crowd(pace)
+    for _ in range(20):
+        now += REST_SECONDS / 2  # all who were served are on their way back
         assert pace.is_full(BATCH, now)
-        pace.refuse(now)
-        now = _run(pace, now, INTERVAL_SECONDS * 0.9, left=0)
+        now = _run(pace, now, INTERVAL_SECONDS / 4, left=0, refused=100)
 
 
-def test_it_ends_when_nobody_is_refused_any_more() -> None:
-    """A thousand who come at once, an hour later, would be refused before the first batch of theirs begins."""
+def test_it_ends_when_few_are_refused_any_more() -> None:
+    """A hiccup a second would have some sent away, all evening long, after one rush at eight."""
     pace = Pace(BATCH)
-    now = _run(pace, 0, INTERVAL_SECONDS * 1.1, left=500)
-    pace.refuse(now)
-    assert pace.is_full(BATCH, now)
-    assert not pace.is_full(BATCH, now + 3600)
-    now = _run(pace, now + 3600, INTERVAL_SECONDS * 0.9, left=500)
-    assert not pace.is_full(500, now)
+    now = _crowd(pace)
+    now = _run(pace, now, INTERVAL_SECONDS * 2.2, left=0, refused=5)
+    assert not pace.is_full(BATCH, now)
+
+
+def test_it_ends_when_nobody_comes_for_a_moment() -> None:
+    """A few hundred who come together would be refused, before the first batch of theirs begins, for who came an hour ago."""
+    pace = Pace(BATCH)
+    now = _crowd(pace) + REST_SECONDS * 1.1
+    assert not pace.is_full(BATCH, now)
+    pace = Pace(BATCH)
+    now = _crowd(pace) + REST_SECONDS * 1.1
+    pace.begin(now, left=500)
+    assert not pace.is_full(BATCH, now), "nor once it began"
+
+
+def test_a_batch_that_takes_long_is_no_rest() -> None:
+    """A slow database's crowd would be let in whenever one looks."""
+    pace = Pace(BATCH)
+    now = _crowd(pace)
+    pace.begin(now, left=BATCH)
+    assert pace.is_full(BATCH, now + REST_SECONDS * 3)

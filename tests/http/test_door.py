@@ -213,7 +213,7 @@ async def test_a_crowd_is_refused_by_rote_and_alike(
     assert await framework.ask(wish, own) == await door.ask(wish, own)
 
 
-def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Holds would be refused because others buy at once, and picks because others name their seats."""
 
     class Lanes(FixedLanes):
@@ -225,6 +225,7 @@ def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     straight = StraightLane.__new__(StraightLane)
     straight._finding = straight._unknown = False
     straight._aside = {}
+    straight._aside_until = 0.0
     lanes = Lanes(straight)
     refused: list[Lane] = []
 
@@ -233,20 +234,29 @@ def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Lane, "is_full", property(lambda lane: lane in lanes.full))
     monkeypatch.setattr(Lane, "refuse", refuse)
-    named, held, picked = (
+    named, unsure, picked = (
         b'{"show_id":1,"seats":["1"]}',
-        b'{"show_id":1,"seats":["1"],"confirm":false}',
+        b'{"show_id":1,"seats":["1"],"confirm":true}',  # or false: only whoever reads it knows
         b'{"show_id":1,"seat_count":1}',
     )
-    assert not any(map(lanes.refuses, (named, held, picked)))
+    wishes = (named, unsure, picked)
+    assert not any(map(lanes.refuses, wishes))
     lanes.full = {straight, lanes._lanes[0]}
-    assert list(map(lanes.refuses, (named, held, picked))) == [True, False, False]
+    assert list(map(lanes.refuses, wishes)) == [True, False, False]
     assert refused == [straight], "whoever is refused unread keeps the lane's load from being forgotten"
     lanes.full = set(lanes._lanes)
-    assert list(map(lanes.refuses, (named, held, picked))) == [False, True, True]
-    straight._aside = {1: 5.0}
-    assert lanes.refuses(named), "it may be for another lane"
+    assert list(map(lanes.refuses, wishes)) == [False, False, True]
+    lanes.full = {straight, *lanes._lanes}
+    assert all(map(lanes.refuses, wishes))
+    now = asyncio.get_running_loop().time()
+    straight._aside, straight._aside_until = {1: now + 5}, now + 5
+    lanes.full = {straight, lanes._lanes[0]}
+    assert not lanes.refuses(named), "it may be for another lane"
+    straight._aside_until = now - 1
+    assert lanes.refuses(named), "for a moment only"
     lanes._straight = None
+    assert not lanes.refuses(named)
+    lanes.full = set(lanes._lanes)
     assert lanes.refuses(named)
 
 

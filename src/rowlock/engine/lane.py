@@ -150,7 +150,7 @@ class Lane:
 
     def refuse(self) -> None:
         """Note that somebody was refused because it is full."""
-        self._pace.refuse(asyncio.get_running_loop().time())
+        self._pace.refuse()
 
     @property
     def working(self) -> bool:
@@ -171,7 +171,7 @@ class Lane:
         if waiting >= LANE_COMMANDS_MAX:
             raise Crowded
         if self._pace.is_full(waiting, now) and isinstance(command, Book) and not command.queued:
-            self._pace.refuse(now)
+            self._pace.refuse()
             raise Crowded
         answer: asyncio.Future[Decision] = loop.create_future()
         self._queue.append(Entry(command, answer, now, line))
@@ -217,7 +217,6 @@ class Lane:
             self._pace.begin(began, len(self._queue))
             try:
                 await self._serve(entries)
-                self._pace.end(time() - began, thread_time() - began_work)
             except BaseException as error:
                 # Nobody may be left waiting, whatever happens here. Cut off by the shutdown, a batch may hold or not.
                 cut_off = OutcomeUnknown("the server was stopped while this was decided")
@@ -227,6 +226,9 @@ class Lane:
                     raise
                 log.exception("lane_failed", lane=self.name)
                 self._disconnect()
+            finally:
+                now = time()
+                self._pace.end(now, len(entries), now - began, thread_time() - began_work)
 
     def _take(self) -> list[Entry]:
         """The next batch: what waits, up to the bounds; at least one."""

@@ -74,10 +74,9 @@ class FixedLanes:
     def refuses(self, body: bytes) -> bool:
         """Whether a request to book with this body is refused unread. Whoever asks does so then."""
         straight = self._straight
-        if straight is not None and straight.may_take(body):
-            lanes: list[Lane] = [straight]
-        else:
-            lanes = self._lanes
+        lanes: list[Lane] = self._lanes
+        if straight is not None and b'"seats"' in body:
+            lanes = [straight] if straight.takes(body) else self._all()
         if not all(lane.is_full for lane in lanes):
             return False
         for lane in lanes:

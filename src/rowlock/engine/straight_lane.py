@@ -70,27 +70,26 @@ class StraightLane(Lane):
         self._finding = False  # what became of a statement whose answer was lost
         self._unknown = False  # whether the server does not tell which session is ours
         self._aside: dict[int, float] = {}  # shows, and until when they are not for this lane
+        self._aside_until = 0.0  # the last of them
         self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
 
     def line_of(self, command: Command) -> Line | None:
         """A command's line; None where it is not for this lane."""
         if self._finding or self._unknown:
             return None
-        if self._aside:
-            until = self._aside.get(command.show_id)
-            if until is not None:
-                if asyncio.get_running_loop().time() < until:
-                    return None
-                del self._aside[command.show_id]
+        if self._is_any_aside() and self._aside.get(command.show_id, 0.0) > asyncio.get_running_loop().time():
+            return None
         return line_of(command)
 
-    def may_take(self, body: bytes) -> bool:
-        """Whether a request with this body may be for this lane, as far as can be told unread."""
-        return (
-            b'"seats"' in body
-            and b'"confirm"' not in body
-            and not (self._finding or self._unknown or self._aside)
-        )
+    def takes(self, body: bytes) -> bool:
+        """Whether a request for seats with this body is for this lane for sure, as far as can be told unread."""
+        return b'"confirm"' not in body and not (self._finding or self._unknown or self._is_any_aside())
+
+    def _is_any_aside(self) -> bool:
+        """Whether any show's bookings go to its own lane."""
+        if self._aside and asyncio.get_running_loop().time() >= self._aside_until:
+            self._aside.clear()
+        return bool(self._aside)
 
     async def _serve(self, entries: list[Entry]) -> None:
         straight, others = split(self._drop_late(entries, None))
@@ -174,8 +173,8 @@ class StraightLane(Lane):
     def _set_aside(self, shows: Iterable[int]) -> None:
         if len(self._aside) > SHOWS_MAX:
             self._aside.clear()
-        until = asyncio.get_running_loop().time() + ASIDE_SECONDS
-        self._aside.update(dict.fromkeys(shows, until))
+        self._aside_until = asyncio.get_running_loop().time() + ASIDE_SECONDS
+        self._aside.update(dict.fromkeys(shows, self._aside_until))
 
     async def _find(self, entries: list[Entry], cause: str) -> list[Entry]:
         """Find out what became of bookings whose answer was lost: end their session, then read their rows."""
