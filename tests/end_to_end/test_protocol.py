@@ -507,12 +507,12 @@ async def test_trailers_are_no_headers(start: Start, monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("_hurried")
 async def test_an_early_answer_shortens_no_keep_alive(start: Start) -> None:
     """Whoever uploads what was refused at its first byte would lose the connection with its last one."""
-    async with connected(await start(timeout_keep_alive=KEPT_SECONDS)) as client:
+    async with connected(await start(timeout_keep_alive=3 * KEPT_SECONDS)) as client:
         await client.send(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
         assert (await client.answer()).status == 200
-        for piece in (b"som", b"e b", b"ody"):
-            await asyncio.sleep(KEPT_SECONDS * 0.6)
-            await client.send(piece)
-        await asyncio.sleep(KEPT_SECONDS * 0.3)
+        for letter in b"some body":
+            await asyncio.sleep(KEPT_SECONDS * 0.4)
+            await client.send(bytes([letter]))
+        await asyncio.sleep(KEPT_SECONDS * 1.2)  # it is looked at meanwhile
         await client.send(GET + b"\r\n")
         assert (await client.answer()).status == 200
