@@ -218,6 +218,7 @@ def _housekeeping(context: Context, revocations: Revocations) -> list[Worker]:
     async def measure() -> bool:
         telemetry.REQUESTS.flush()
         telemetry.LANE_DEPTH.set(context.engine.depth)
+        telemetry.CROWDED.inc(context.engine.take_crowded())
         idle = context.pool.get_idle_size()
         telemetry.POOL_CONNECTIONS.labels("idle").set(idle)
         telemetry.POOL_CONNECTIONS.labels("used").set(context.pool.get_size() - idle)

@@ -62,6 +62,9 @@ BATCH_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 BATCH_RETRIES = Counter("rowlock_batch_retries_total", "Batches that were run again.", ["cause"])
+CROWDED = Counter(
+    "rowlock_crowded_total", "Requests to book that were refused because too many of them wait."
+)
 LANE_DEPTH = Gauge("rowlock_lane_depth", "Commands that wait in lanes.", multiprocess_mode="livesum")
 HOLDS_EXPIRED = Counter("rowlock_holds_expired_total", "Holds that the sweeper found overdue and freed.")
 HOLDS_OVERDUE = Gauge(

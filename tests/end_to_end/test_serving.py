@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -13,7 +15,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import uvloop
 
+from rowlock.serving import ACCEPTED_TOGETHER, times
 from tests.processes import left_behind, rowlock, running, wait_until_ready
 
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -122,3 +126,33 @@ def test_a_dead_worker_is_replaced(folder: Path, port: int) -> None:
             time.sleep(0.1)
         wait_until_ready(process, port, folder / "log")
     assert_all_gone(folder)
+
+
+def test_newcomers_are_not_taken_one_by_one() -> None:
+    """In a crowd, whose turns of the loop take 20 ms, the last of a hundred newcomers would wait for two seconds."""
+    taken: list[asyncio.BaseTransport] = []
+
+    class Newcomer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            taken.append(transport)
+
+    async def turns_to_take(count: int) -> int:
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as ends:
+            listener = ends.enter_context(socket.create_server(("127.0.0.1", 0), backlog=256))
+            listener.setblocking(False)
+            for each in times(listener, ACCEPTED_TOGETHER):
+                ends.callback((await loop.create_server(Newcomer, sock=each)).close)
+            for _ in range(count):
+                ends.enter_context(socket.create_connection(listener.getsockname()))
+            turns = 0
+            while len(taken) < count and turns < 1_000:
+                await asyncio.sleep(0)  # one turn
+                turns += 1
+        for transport in taken:
+            transport.close()
+        return turns
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(turns_to_take(100)) < 30
+    assert len(taken) == 100

@@ -45,6 +45,7 @@ class Way:
 
     def __init__(self, app: Litestar, client: httpx.AsyncClient, show_id: int, *, by_door: bool) -> None:
         self._door: Door = app.state.door
+        self.engine: Engine = app.state.context.engine
         self._client = client
         self.show_id = show_id
         self._by_door = by_door
@@ -258,6 +259,23 @@ async def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> N
     assert not lanes.refuses(named)
     lanes.full = set(lanes._lanes)
     assert lanes.refuses(named)
+
+
+async def test_a_crowd_is_counted(ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the server would not see that most are refused, as no lane ever fills then."""
+
+    def full(*_: object) -> Any:
+        raise Crowded
+
+    engine = ways[0].engine
+    assert engine.take_crowded() == 0
+    monkeypatch.setattr(FixedLanes, "put", full)
+    for way in ways:
+        assert (await way.ask({"seats": ["A-1"]}, ADA)).status == 503
+    monkeypatch.setattr(FixedLanes, "refuses", lambda *_: True)
+    assert engine.refuses(b"{}")
+    assert engine.take_crowded() == 3
+    assert engine.take_crowded() == 0
 
 
 async def test_short_memory_is_busy_either_way(

@@ -43,6 +43,7 @@ class Engine:
             self._lanes = ShowLanes(*parts, connections=lanes, terms=terms)
         else:
             self._lanes = FixedLanes(*parts, lanes=lanes, terms=terms)
+        self._crowded = 0  # requests that were refused as such, since it was last asked
 
     def start(self) -> None:
         """Open the lanes. Connections are made when first needed."""
@@ -64,11 +65,22 @@ class Engine:
 
     def refuses(self, body: bytes) -> bool:
         """Whether there is such a crowd that a request to book with this body is refused unread. It counts as refused then."""
-        return self._lanes.refuses(body)
+        refused = self._lanes.refuses(body)
+        self._crowded += refused
+        return refused
+
+    def take_crowded(self) -> int:
+        """How many requests were refused because too many wait, since this was last asked."""
+        crowded, self._crowded = self._crowded, 0
+        return crowded
 
     def submit(self, command: Command) -> asyncio.Future[Decision]:
         """Queue a command. The future's result is committed. Raises `Busy`, or `Crowded` when the lane is full.
 
         A caller who stops waiting changes nothing: the command is decided all the same.
         """
-        return self._lanes.put(command)
+        try:
+            return self._lanes.put(command)
+        except Crowded:
+            self._crowded += 1
+            raise
