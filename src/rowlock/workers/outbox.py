@@ -17,6 +17,7 @@ A worker has a connection of its own, so that waiting for the broker takes none 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -75,7 +76,7 @@ class Stage:
             await self._needs.stop()
 
 
-class _Stage:
+class _Stage(ABC):
     """What the two stages share: a connection, a transaction with claimed shows, and whose turn it is."""
 
     def __init__(self, context: Context, database: Database) -> None:
@@ -84,9 +85,9 @@ class _Stage:
         self._connection: asyncpg.Connection | None = None
         self._after = 0  # the shows above this one are next, so that none is served twice before all are once
 
+    @abstractmethod
     async def round(self) -> bool:
         """One round. Returns whether there may be more at once."""
-        raise NotImplementedError
 
     async def close(self) -> None:
         """Give up the connection. May be called again."""
