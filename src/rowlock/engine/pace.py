@@ -3,8 +3,9 @@
 A burst waits: it is worked off in a moment, and everybody gets an answer. A load that lasts is another matter. Whoever waits
 behind a queue that never empties waits for nothing: the rate is the same with a short one. So where every batch has left more
 than a whole one waiting for a second, the queue is kept short and the rest are refused at once; until of those who came in a
-second less than a tenth was refused, or nobody came for a fifth of one. The second is the interval of controlled delay (K. Nichols, V. Jacobson: Controlling Queue Delay, ACM Queue
-10 (5), 2012), for callers in place of packets: a person's patience and not a network's round trip.
+second less than a tenth was refused, or nobody came for a fifth of one. The second is the interval of controlled delay
+(K. Nichols, V. Jacobson: Controlling Queue Delay, ACM Queue 10 (5), 2012), for callers in place of packets: a person's
+patience and not a network's round trip.
 
 How short depends on what all wait for. Where it is the database, far away, say, or waiting for its standby, a batch takes as
 long whatever its size: a whole one must wait, or the next would be smaller for nothing. Where it is this process, whose time goes by commands
@@ -83,9 +84,8 @@ class Pace:
         """Whether no more are let wait than the `waiting` who do."""
         if not self._bounded or waiting < self.waiting_max:
             return False
-        self._look(
-            now
-        )  # and not only by a batch: the first of the next burst, an hour later, come before one begins
+        # Not only as a batch begins: the first of the next burst, an hour later, come before one does.
+        self._look(now)
         return self._bounded
 
     def refuse(self) -> None:
