@@ -214,7 +214,13 @@ def _serve_here(
 
 
 def times(listener: socket.socket, count: int) -> list[socket.socket]:
-    """A listener, so many times: the same queue of connections, each with a descriptor of its own."""
+    """A listener, so many times: the same queue of connections, each with a descriptor of its own.
+
+    Whether a call may block is the queue's own, and not a descriptor's; it is every other process's, too. Python's `dup` sets it
+    as the socket that it copies says, and one that a new process was given says that calls may. Until that process listens
+    itself, another one that lost the race for a connection would stand still in `accept`, with all that it serves.
+    """
+    listener.setblocking(False)
     return [listener, *(listener.dup() for _ in range(count - 1))]
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -126,6 +127,32 @@ def test_a_dead_worker_is_replaced(folder: Path, port: int) -> None:
             time.sleep(0.1)
         wait_until_ready(process, port, folder / "log")
     assert_all_gone(folder)
+
+
+def test_no_process_lets_another_one_block() -> None:
+    """A worker that lost the race for a connection, while another one starts, would stand still until the next one comes."""
+    with contextlib.ExitStack() as ends:
+        listener = ends.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for each in times(listener, 3):
+            ends.callback(each.close)
+        listening = listener.fileno()
+        assert not os.get_blocking(listening)
+        # What a process has that was just started: the same queue, and a socket that knows nothing of it.
+        blocking: list[bool] = []
+        given = ends.enter_context(socket.socket(fileno=os.dup(listening)))
+        assert given.gettimeout() is None
+        dup = socket.socket.dup
+
+        class Watched(socket.socket):
+            def dup(self) -> Any:
+                copy = dup(self)
+                blocking.append(os.get_blocking(listening))
+                return copy
+
+        watched = ends.enter_context(Watched(fileno=given.detach()))
+        for each in times(watched, 3):
+            ends.callback(each.close)
+        assert blocking == [False, False]
 
 
 def test_newcomers_are_not_taken_one_by_one() -> None:
