@@ -47,7 +47,14 @@ class TestCredentials:
     def test_nobody(self, site: TestClient[Any]) -> None:
         """No credential is no refusal on a public route."""
         body = site.get("/who").json()
-        assert body == {"user_id": None, "roles": [], "name": None, "source": "anonymous"}
+        nobody: dict[str, Any] = {
+            "user_id": None,
+            "roles": [],
+            "name": None,
+            "source": "anonymous",
+            "is_staff": False,
+        }
+        assert body == nobody
 
     def test_bearer(self, site: TestClient[Any]) -> None:
         """A token says who; the second time it is remembered, and says the same."""
@@ -58,7 +65,8 @@ class TestCredentials:
     def test_cookie(self, site: TestClient[Any]) -> None:
         """The same in the cookie."""
         body = site.get("/who", headers=cookie(token("admin", "boss", name="Bo"))).json()
-        assert body == {"user_id": "boss", "roles": ["admin"], "name": "Bo", "source": "cookie"}
+        boss = {"user_id": "boss", "roles": ["admin"], "name": "Bo", "source": "cookie", "is_staff": True}
+        assert body == boss
 
     def test_another_cookie_that_ends_alike_is_not_ours(self, site: TestClient[Any]) -> None:
         """Cookies of other applications on the host are none of our business."""
@@ -120,7 +128,7 @@ class TestCredentials:
         first = auth.identify(scope)
         assert first is auth.identify(scope)
         clock.now += 1801
-        assert auth._remembered(scope["headers"][0][1]) is None
+        assert auth.remembered(scope["headers"][0][1]) is None
         assert not auth._known
 
     def test_what_was_learnt_from_a_cookie_is_not_taken_for_a_header(self, site: TestClient[Any]) -> None:

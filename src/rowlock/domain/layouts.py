@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -166,8 +166,11 @@ class Layout:
         row = self.row_of(seat_no)
         return f"{self._row_labels[row]}-{seat_no - self.row_first[row] + 1}"
 
-    def labels(self, seat_nos: Iterable[int]) -> list[str]:
+    def labels(self, seat_nos: Sequence[int]) -> list[str]:
         """Name some seats, in the order given. Raises IndexError as `label` does."""
+        if self._row_labels is None:
+            self._check_all(seat_nos)
+            return [str(seat_no + 1) for seat_no in seat_nos]
         return [self.label(seat_no) for seat_no in seat_nos]
 
     def price_cents(self, seat_no: int) -> int:
@@ -175,8 +178,11 @@ class Layout:
         self._check(seat_no)
         return self.categories[self.category_of[seat_no]].price_cents
 
-    def amount_cents(self, seat_nos: Iterable[int]) -> int:
+    def amount_cents(self, seat_nos: Sequence[int]) -> int:
         """Price some seats together, in minor units. Raises IndexError as `price_cents` does."""
+        if len(self.categories) == 1:
+            self._check_all(seat_nos)
+            return len(seat_nos) * self.categories[0].price_cents
         return sum(map(self.price_cents, seat_nos))
 
     def category_no(self, name: str) -> int | None:
@@ -258,6 +264,11 @@ class Layout:
             return Mask(first=0, stop=0, bits=None)
         kind = kind[first:stop]
         return Mask(first=first, stop=stop, bits=int.from_bytes(kind, "little") if 0 in kind else None)
+
+    def _check_all(self, seat_nos: Sequence[int]) -> None:
+        if seat_nos and not (min(seat_nos) >= 0 and max(seat_nos) < self.total_seats):
+            for seat_no in seat_nos:
+                self._check(seat_no)
 
     def _check(self, seat_no: int) -> None:
         # Python would quietly count a negative number from the end.

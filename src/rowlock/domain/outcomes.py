@@ -17,6 +17,7 @@ class Outcome(Enum):
     """
 
     retry_can_help: bool
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked three times a booking
 
     IDEMPOTENCY_KEY_REUSED = ("idempotency_key_reused", False)
     SHOW_NOT_FOUND = ("show_not_found", False)

@@ -84,11 +84,12 @@ class Caller(msgspec.Struct, frozen=True):
     roles: frozenset[Role]
     name: str | None
     source: Literal["anonymous", "token", "cookie", "demo"]
+    is_staff: bool = False  # whether it may act for any user: follows from `roles`
 
-    @property
-    def is_staff(self) -> bool:
-        """Whether it may act for any user."""
-        return Role.ADMIN in self.roles or Role.SERVICE in self.roles
+    def __post_init__(self) -> None:
+        # Once, and not three times a booking: an enum's member is hashed in Python.
+        staff = Role.ADMIN in self.roles or Role.SERVICE in self.roles
+        msgspec.structs.force_setattr(self, "is_staff", staff)
 
     @property
     def is_guest(self) -> bool:
@@ -167,9 +168,9 @@ class Authenticator:
             elif name == b"cookie" and not cookie and _COOKIE_PREFIX in value:
                 cookie = _session_token(value)
         if authorization is not None:
-            return self._remembered(authorization) or self._by_header(authorization)
+            return self.remembered(authorization) or self._by_header(authorization)
         if cookie:
-            caller = self._remembered(_COOKIE_MARK + cookie) or self._by_cookie(cookie, scope)
+            caller = self.remembered(_COOKIE_MARK + cookie) or self._by_cookie(cookie, scope)
             if caller is not None:
                 self.origins.check_cookie(scope)
                 return caller
@@ -227,7 +228,8 @@ class Authenticator:
             raise unauthenticated(problem.detail, headers={"Set-Cookie": _CLEAR_COOKIE}) from None
         return self._remember(_COOKIE_MARK + token, claims, "cookie", claims.expires_at)
 
-    def _remembered(self, credential: bytes) -> Caller | None:
+    def remembered(self, credential: bytes) -> Caller | None:
+        """The caller with a credential, as it was sent in the Authorization header, if it was verified before and holds."""
         found = self._known.get(credential)
         if found is None:
             return None

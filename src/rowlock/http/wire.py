@@ -276,9 +276,9 @@ class ShowBookingBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 "category" if self.category is not None else "accessible", "goes with seat_count only"
             )
         return BookRequest(
-            show_id=show_id,
-            user_id=user_id,
-            seats=seats,
+            show_id,
+            user_id,
+            seats,
             seat_count=self.seat_count or 0,
             category=self.category,
             accessible=self.accessible,

@@ -126,23 +126,23 @@ def view_booking(booking: Booking, layout: Layout, currency: str, now: datetime 
     """A booking as it is at `now` (database time): a hold past its time has failed, swept or not."""
     if now is not None and booking.overdue(now):
         booking = lapsed(booking)
-    return BookingView(
-        id=booking.id,
-        show_id=booking.show_id,
-        user_id=booking.user_id,
-        customer_name=booking.customer_name,
-        email=booking.email,
-        status=booking.status,
-        reason=booking.reason,
-        seats=layout.labels(booking.seats),
-        seat_count=booking.seat_count,
-        amount_cents=booking.amount_cents,
-        currency=currency,
-        created_at=booking.created_at,
-        expires_at=booking.expires_at,
-        settled_at=booking.settled_at,
-        history=_history(booking),
-        conflicts=layout.labels(booking.conflicts) if booking.conflicts else msgspec.UNSET,
+    return BookingView(  # by position: so many keywords cost five times as much
+        booking.id,
+        booking.show_id,
+        booking.user_id,
+        booking.customer_name,
+        booking.email,
+        booking.status,
+        booking.reason,
+        layout.labels(booking.seats),
+        booking.seat_count,
+        booking.amount_cents,
+        currency,
+        booking.created_at,
+        booking.expires_at,
+        booking.settled_at,
+        _history(booking),
+        layout.labels(booking.conflicts) if booking.conflicts else msgspec.UNSET,
     )
 
 
