@@ -15,6 +15,7 @@ DATABASE = {"connection", "_connection", "pool", "_pool", "self"}
 # Every place that runs a text that is not a named query, with what the text is made of. None of it comes from outside.
 MADE_OF = {
     "engine/batch.py": "BEGIN with the settings' limits, and the named write with or without its events",
+    "engine/foretold.py": "the named statement, cut to what there is",
     "engine/sharded.py": "the settings' limits",
     "engine/straight.py": "the named statement with or without its events",
     "operations/find_audit.py": "conditions of its own, with $1, $2 for values",

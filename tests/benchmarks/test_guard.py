@@ -74,7 +74,7 @@ async def _measure(app: Litestar, shows: list[int], dsn: str) -> Costs:
     finally:
         sys.setprofile(None)
     wal_bytes = await _wal(dsn) - before
-    batches = sum(statement == "COMMIT" or "AS verdicts" in statement for statement in statements)
+    batches = sum(statement == "COMMIT" or "AS met" in statement for statement in statements)
     found = Costs(calls / BOOKINGS, len(statements) / batches, wal_bytes / BOOKINGS)
     print(f"\n{found}, {batches} batches")  # noqa: T201 (for whoever renews the ceilings)
     return found

@@ -25,6 +25,12 @@ from tests.support import make_show, try_book
 SQL = load("maps")
 
 
+@pytest.fixture(autouse=True)
+def _only_who_looks_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bookings have no map read for themselves."""
+    monkeypatch.setattr(Maps, "letters_of", lambda *_: None)
+
+
 class Queries:
     """A pool that remembers what it was asked."""
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # the simple query message that a lane commits with
-# The statement of straight bookings is a transaction of its own: it is prepared under a name (Parse), and run by it (Bind).
-PREPARED = re.compile(rb"P....(__asyncpg_stmt_\w+?)\x00(?=[^\x00]*AS verdicts)", re.DOTALL)
+# A statement of straight bookings is a transaction of its own: it is prepared under a name (Parse), and run by it (Bind).
+PREPARED = re.compile(rb"P....(__asyncpg_stmt_\w+?)\x00(?=[^\x00]*AS met\b)", re.DOTALL)
 
 
 class Loss(Enum):

@@ -169,6 +169,7 @@ async def test_an_answer_that_can_not_be_read_is_not_made_up(
 
     with monkeypatch.context() as patch:
         patch.setattr(straight_lane, "verdict_of", unreadable)
+        patch.setattr(straight_lane, "verdict_of_foretold", unreadable)
         with pytest.raises(OutcomeUnknown):
             await try_book(context, show, ["1", "2"])
     assert (await find_show(context, show)).booked_seats == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,9 @@ from rowlock.domain.outcomes import Outcome
 from rowlock.domain.trails import Trail
 from rowlock.domain.world import Decision
 from rowlock.engine import straight_lane
+from rowlock.engine.foretold import Foresight, verdict_of_foretold
 from rowlock.engine.straight import Verdict, verdict_of
+from rowlock.engine.straight_lane import StraightLane
 from rowlock.operations.block_seats import block_seats
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
@@ -42,16 +44,19 @@ def sharded() -> bool:
 
 @pytest.fixture
 def straight(monkeypatch: pytest.MonkeyPatch) -> list[Decision | None]:
-    """What the statement said of each command that it was asked about."""
+    """What the statements said of each command that they were asked about."""
     said: list[Decision | None] = []
-    real = verdict_of
 
-    def spy(*parts: Any) -> Verdict:
-        verdict = real(*parts)
-        said.extend(verdict.decisions)
-        return verdict
+    def spied(real: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        def spy(*parts: Any) -> Verdict:
+            verdict = real(*parts)
+            said.extend(verdict.decisions)
+            return verdict
 
-    monkeypatch.setattr(straight_lane, "verdict_of", spy)
+        return spy
+
+    monkeypatch.setattr(straight_lane, "verdict_of", spied(verdict_of))
+    monkeypatch.setattr(straight_lane, "verdict_of_foretold", spied(verdict_of_foretold))
     return said
 
 
@@ -183,11 +188,23 @@ def _low(identifier: UUID | None) -> int | None:
     return None if identifier is None else identifier.int & ((1 << 62) - 1)
 
 
-async def test_both_ways_come_to_the_same(
-    dsn: str, straight: list[Decision | None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("foretold", ["well", "ill", "not"])
+async def test_all_ways_come_to_the_same(
+    dsn: str, straight: list[Decision | None], monkeypatch: pytest.MonkeyPatch, foretold: str
 ) -> None:
     """What a buyer is told, and what is written of it, would depend on the way that it took."""
     chance = random.Random(7)
+    outcomes: list[bool] = []
+    real = Foresight.was
+
+    def was(foresight: Foresight, *, right: bool) -> None:
+        outcomes.append(right)
+        real(foresight, right=right)
+        foresight._pause = 0  # the next one is foretold, however it went
+
+    monkeypatch.setattr(Foresight, "was", was)
+    if foretold == "not":
+        monkeypatch.setattr(Foresight, "foretell", lambda *_: None)
     by_way: list[list[Any]] = [[], []]
     worlds = []
     async with open_context(Database(dsn)) as context:
@@ -195,7 +212,14 @@ async def test_both_ways_come_to_the_same(
             fields = _world(chance)
             shows = [await _make_world(context, fields) for _ in range(2)]
             worlds.append((shows, _commands(chance, *shows)))
+            if foretold != "not":
+                seat_map = await context.maps.get(shows[0])
+                assert seat_map is not None
+                if foretold == "ill":
+                    for seat in chance.sample(range(SEATS), 4):
+                        seat_map.letters[seat] = ord(chance.choice("ABRX"))
         straight.clear()
+        outcomes.clear()
         for shows, (commands, _) in worlds:
             by_way[0].append((await _submit(context, commands), await _state(context, shows[0])))
         asked = len(straight)
@@ -203,6 +227,11 @@ async def test_both_ways_come_to_the_same(
         taken = sum(d is not None and d.outcome is Outcome.SEATS_TAKEN for d in straight)
         left = sum(d is None for d in straight)
         assert min(booked, taken, left) > 20, (asked, booked, taken, left)
+        right, wrong = outcomes.count(True), outcomes.count(False)
+        assert {"well": right > 100, "ill": min(right, wrong) > 100, "not": not outcomes}[foretold], (
+            right,
+            wrong,
+        )
         batches_alone(monkeypatch)
         for shows, (_, commands) in worlds:
             by_way[1].append((await _submit(context, commands), await _state(context, shows[1])))
@@ -282,9 +311,23 @@ async def test_a_locked_seat_keeps_only_those_waiting_who_want_it(context: Conte
 
 
 @pytest.mark.parametrize("change", ["freed", "taken", "closed", "counted", "touched"])
-async def test_it_decides_on_what_it_waited_for(context: Context, dsn: str, change: str) -> None:
+@pytest.mark.parametrize("foretold", [False, True])
+async def test_it_decides_on_what_it_waited_for(
+    context: Context,
+    dsn: str,
+    change: str,
+    straight: list[Decision | None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    foretold: bool,
+) -> None:
     """A seat that was freed meanwhile would be refused, one that was taken sold again, or a count drift."""
+    monkeypatch.setattr(StraightLane._connect, "__defaults__", (5.0,))  # it waits, and is not undone
     show = await make_show(context)
+    if foretold:
+        await context.maps.get(show)
+    else:
+        monkeypatch.setattr(Foresight, "foretell", lambda *_: None)
     if change == "freed":
         first = await try_book(context, show, ["1"], "before")
         assert first.outcome is Outcome.CONFIRMED
@@ -326,6 +369,7 @@ async def test_it_decides_on_what_it_waited_for(context: Context, dsn: str, chan
         await blocker.close()
     expected = {"taken": Outcome.SEATS_TAKEN, "closed": Outcome.SHOW_CANCELLED}.get(change, Outcome.CONFIRMED)
     assert booked.outcome is expected
+    assert len(straight) == 1 + (change == "freed"), "the statement has decided, or left it"
     if change == "taken":
         assert booked.conflicts == ["2"]
     await audit_all_but_terms(context)

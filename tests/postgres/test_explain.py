@@ -180,6 +180,7 @@ GENERIC = {
     "free_seats": (BATCH.free_seats, ALL),
     "write": (BATCH.write, ALL),
     "book": (STRAIGHT.book, ALL),
+    "book_as_foretold": (STRAIGHT.book_as_foretold, ALL),
 }
 CUSTOM: dict[str, tuple[str, frozenset[str], list[object]]] = {
     "booking": (BOOKINGS.booking, ALL, [7, A_BOOKING]),
@@ -340,6 +341,29 @@ async def test_locks_are_taken_in_order(lane: Explainer, early_lane: Explainer) 
     """Two batches would wait for each other in a circle, and one be thrown out."""
     await assert_lock_order(lane)
     await assert_lock_order(early_lane)
+
+
+async def test_what_is_foretold_is_written_in_order(lane: Explainer, early_lane: Explainer) -> None:
+    """Two processes that sell the same seats would wait for each other in a circle."""
+    for explainer in (lane, early_lane):
+        plan = await explainer.plan(STRAIGHT.book_as_foretold)
+        for name, table, outer in (("seated", "seats", "Sort"), ("counted", "inventory", "Function Scan")):
+            (joined,) = (
+                node
+                for node in node_list(parts(plan, name))
+                if node["Node Type"] == "Nested Loop" and node["Join Type"] == "Inner"
+            )
+            first, second = joined["Plans"]
+            assert outer in {node["Node Type"] for node in node_list(first)}, json.dumps(joined, indent=1)
+            assert (second["Node Type"], second["Index Name"]) == ("Index Scan", f"{table}_pkey")
+        for name, table in (("refused", "seats"), ("counted", "inventory")):
+            part = parts(plan, name)
+            (gate,) = (node for node in node_list(part) if "One-Time Filter" in node)
+            read = [node for node in node_list(part) if node.get("Relation Name") == table]
+            below_gate = [
+                node for node in node_list(gate) if node in read and node["Node Type"] != "ModifyTable"
+            ]
+            assert below_gate, f"{name}: before what is to be locked first"
 
 
 async def test_no_inventory_is_locked_before_the_seats(lane: Explainer, early_lane: Explainer) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from rowlock.domain.commands import Book
 from rowlock.domain.lifecycles import BookingStatus, Reason
 from rowlock.domain.state import Booking, changed
 
@@ -75,13 +76,46 @@ def pack(events: Sequence[Event]) -> bytes:
     return _encoder.encode(events)
 
 
-def pack_attempt(booking: Booking) -> bytes:
+def pack_attempt(command: Book) -> bytes:
     """A booking at once, undated and as if it had its seats, for PostgreSQL to make the event of it that it came to.
 
     What comes before it and after it is written in postgres/sql/straight.sql: an event of a booking that is confirmed, or
     of one that failed, with the seats that stood in the way. `unpack` sets the booking right, and dates it.
     """
-    return _encoder.encode(booking)
+    seats = command.seats
+    return _encoder.encode(
+        (  # the fields of a Booking, without making one
+            command.booking_id,
+            command.show_id,
+            command.user_id,
+            command.customer_name,
+            command.email,
+            BookingStatus.CONFIRMED,
+            None,
+            seats,
+            (),
+            len(seats),
+            command.amount_cents,
+            False,
+            command.request_hash,
+            UNDATED,
+            None,
+            UNDATED,
+            UNDATED,
+            None,
+        )
+    )
+
+
+# What stands before an attempt that came to a booking; and before and after one that did not, but for what was taken.
+CONFIRMED_BEFORE = b"\x92" + _encoder.encode(EventType.BOOKING_CONFIRMED)
+_REFUSED_BEFORE = b"\x96" + _encoder.encode(EventType.BOOKING_FAILED)
+_REFUSED_AFTER = _encoder.encode(None) + 2 * _encoder.encode(())
+
+
+def pack_refused(body: bytes, conflicts: Sequence[int]) -> bytes:
+    """The event of an attempt that came to nothing, as it was packed; `conflicts`: its seats that were taken."""
+    return _REFUSED_BEFORE + body + _REFUSED_AFTER + _encoder.encode(conflicts)
 
 
 def unpack(body: bytes, at: datetime) -> tuple[Event, ...]:

@@ -2,7 +2,8 @@
 
 Rows are written as columns, an array for each. The driver looks at every element of an array to see whether it is an
 array itself, at half a microsecond each; a batch has thousands. So numbers, ids and states travel as the text of an array,
-which PostgreSQL reads as fast as anything; texts that people have chosen stay what they are, and nobody has to quote them.
+which PostgreSQL reads as fast as anything; texts that people have chosen stay what they are, and nobody has to quote them
+but who has the time (`quoted`: straight bookings do it while they wait).
 PostgreSQL can't unnest arrays of arrays of different lengths either, so a booking's seats are text within that text.
 Columns without a value are left empty: `unnest` fills up with nulls what is shorter than the rest.
 """
@@ -78,8 +79,15 @@ def numbers(column: Iterable[int]) -> str:
 
 
 def words(column: Iterable[str]) -> str:
-    """States, or what else is made of letters and digits alone, as the text of an array."""
+    """States, or what else is made of letters and digits alone, or quoted, as the text of an array."""
     return "{" + ",".join(column) + "}"
+
+
+def quoted(text: str | None) -> str:
+    """A text that somebody chose, as an element of `words`; NULL for none."""
+    if text is None:
+        return "NULL"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def ids(column: Iterable[UUID | None]) -> str:

@@ -14,7 +14,7 @@ are read after that: what has no session can't run any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -22,12 +22,12 @@ import asyncpg
 
 from rowlock.domain.commands import Actor, Book, Command
 from rowlock.domain.decide import booked, refused
-from rowlock.domain.events import UNDATED, pack_attempt
+from rowlock.domain.events import pack_attempt
 from rowlock.domain.lifecycles import Reason
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.trails import packed
 from rowlock.domain.world import Decision, SeatKey
-from rowlock.engine.rows import flags, numbers, sparse, words
+from rowlock.engine.rows import flags, numbers, quoted, sparse, words
 from rowlock.engine.writing import cuts
 from rowlock.postgres.queries import load
 from rowlock.seatmap.changes import Change
@@ -41,7 +41,8 @@ _BOOKED = "B"
 class Line(NamedTuple):
     """A straight booking, spelled out for the statement while it waits: PostgreSQL is at work then, and this costs nobody time.
 
-    `seats` are its seats' numbers as text, and `shows` its show as often; `body` is what is told of it (events.py).
+    All but the first two and the last are text, as elements of arrays. `seats` are its seats' numbers, and `shows` and
+    `identifiers` its show and its id as often; `array` are the seats in one. `body` is what is told of it (events.py).
     """
 
     command: Book
@@ -49,8 +50,15 @@ class Line(NamedTuple):
     show: str
     shows: str
     seats: str
+    array: str
+    size: str
     identifier: str
-    trail: str | None
+    identifiers: str
+    user: str
+    name: str
+    email: str
+    amount: str
+    trail: str
     body: bytes
 
 
@@ -59,16 +67,24 @@ def line_of(command: Command) -> Line | None:
     if type(command) is not Book or not command.confirm or command.wanted_count or command.queued:
         return None
     show_id, seats = command.show_id, command.seats
-    show = str(show_id)
+    show, size = str(show_id), len(seats)
+    identifier, listed = str(command.booking_id), ",".join(map(str, seats))
     return Line(
         command,
         [(show_id, number) for number in seats],
         show,
-        ",".join([show] * len(seats)),
-        ",".join(map(str, seats)),
-        f"{command.booking_id.int:032x}",
-        None if (trail := command.trail) is None else packed(trail),
-        pack_attempt(booked(command, UNDATED)),
+        ",".join([show] * size),
+        listed,
+        f'"{{{listed}}}"',
+        str(size),
+        identifier,
+        ",".join([identifier] * size),
+        quoted(command.user_id),
+        quoted(command.customer_name),
+        quoted(command.email),
+        str(command.amount_cents),
+        "NULL" if (trail := command.trail) is None else quoted(packed(trail)),
+        pack_attempt(command),
     )
 
 
@@ -150,14 +166,14 @@ def _columns(lines: Sequence[Line]) -> list[Any]:
         numbers(range(len(lines))),
         words([line.show for line in lines]),
         words([line.identifier for line in lines]),
-        [command.user_id for command in commands],
-        sparse([command.customer_name for command in commands]),
-        sparse([command.email for command in commands]),
-        words([f'"{{{line.seats}}}"' for line in lines]),
-        numbers([len(line.keys) for line in lines]),
-        numbers([command.amount_cents for command in commands]),
+        words([line.user for line in lines]),
+        words([line.name for line in lines]),
+        words([line.email for line in lines]),
+        words([line.array for line in lines]),
+        words([line.size for line in lines]),
+        words([line.amount for line in lines]),
         sparse([command.request_hash for command in commands]),
-        sparse([line.trail for line in lines]),
+        words([line.trail for line in lines]),
         [line.body for line in lines],
     ]
 
@@ -181,12 +197,14 @@ def verdict_of(lines: Sequence[Line], row: asyncpg.Record) -> Verdict:
             taken = tuple([seat for seat in command.seats if seat in obstacles[nr]])
             failed = refused(command, Reason.SEATS_TAKEN, taken, now)
             decisions.append(Decision(Outcome.SEATS_TAKEN, booking=failed, conflicts=taken))
-    return Verdict(
-        decisions,
-        [
-            Change(show_id, version, available, tuple(seats[show_id]), _BOOKED * len(seats[show_id]))
-            for show_id, version, available in zip(
-                row["shows"] or (), row["versions"] or (), row["available"] or (), strict=True
-            )
-        ],
-    )
+    return Verdict(decisions, changes_of(row, seats))
+
+
+def changes_of(row: asyncpg.Record, seats: Mapping[int, Sequence[int]]) -> list[Change]:
+    """What a statement that booked these seats of each show has changed."""
+    return [
+        Change(show_id, version, available, tuple(seats[show_id]), _BOOKED * len(seats[show_id]))
+        for show_id, version, available in zip(
+            row["shows"] or (), row["versions"] or (), row["available"] or (), strict=True
+        )
+    ]

@@ -21,6 +21,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ import structlog
 from rowlock import telemetry
 from rowlock.domain.commands import Command
 from rowlock.engine.batch import COMMIT_SECONDS_MAX, SQL, observe_straight
+from rowlock.engine.foretold import Foresight, book_as_foretold, verdict_of_foretold
 from rowlock.engine.lane import (
     RETRY_SECONDS_FIRST,
     RETRY_SECONDS_MAX,
@@ -39,7 +41,7 @@ from rowlock.engine.lane import (
     answer,
     fail,
 )
-from rowlock.engine.straight import Line, book_straight, line_of, split, verdict_of
+from rowlock.engine.straight import Line, Verdict, book_straight, line_of, split, verdict_of
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import connect_lane
 
@@ -71,13 +73,18 @@ class StraightLane(Lane):
         self._unknown = False  # whether the server does not tell which session is ours
         self._aside: dict[int, float] = {}  # shows, and until when they are not for this lane
         self._aside_until = 0.0  # the last of them
+        self._foresight = Foresight(self._maps)
         self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
 
     def line_of(self, command: Command) -> Line | None:
         """A command's line; None where it is not for this lane."""
         if self._finding or self._unknown:
             return None
-        if self._is_any_aside() and self._aside.get(command.show_id, 0.0) > asyncio.get_running_loop().time():
+        if (
+            self._aside
+            and self._is_any_aside()
+            and self._aside.get(command.show_id, 0.0) > asyncio.get_running_loop().time()
+        ):
             return None
         return line_of(command)
 
@@ -111,7 +118,7 @@ class StraightLane(Lane):
         self._batch.warned = False
         started = perf_counter()
         try:
-            row = await self._ask(entries)
+            verdict = await self._ask(_lines(entries))
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled(error):
                 raise
@@ -127,17 +134,26 @@ class StraightLane(Lane):
             now = asyncio.get_running_loop().time()
             return await self._settle(entries, self._decide_batch, now)
         observe_straight(len(entries), started)
-        asyncio.get_running_loop().call_soon(self._tell, entries, row)
+        asyncio.get_running_loop().call_soon(self._tell, entries, verdict)
         return []
 
-    async def _ask(self, entries: list[Entry]) -> asyncpg.Record:
-        assert self._connection is not None, "it is connected"
-        return await book_straight(self._connection, _lines(entries), COMMIT_SECONDS_MAX, self._events)
+    async def _ask(self, lines: list[Line]) -> Callable[[], Verdict]:
+        """Book what can be booked; it holds when this returns. What is returned tells what came of it."""
+        connection = self._connection
+        assert connection is not None, "it is connected"
+        foretold = self._foresight.foretell(lines, asyncio.get_running_loop().time())
+        if foretold is not None:
+            row = await book_as_foretold(connection, lines, foretold, COMMIT_SECONDS_MAX, self._events)
+            self._foresight.was(right=row is not None)
+            if row is not None:
+                return partial(verdict_of_foretold, lines, foretold, row)
+        row = await book_straight(connection, lines, COMMIT_SECONDS_MAX, self._events)
+        return partial(verdict_of, lines, row)
 
-    def _tell(self, entries: list[Entry], row: asyncpg.Record) -> None:
+    def _tell(self, entries: list[Entry], verdict: Callable[[], Verdict]) -> None:
         """Tell everybody what their booking came to, and hand on what is left."""
         try:
-            decisions, changes = verdict_of(_lines(entries), row)
+            decisions, changes = verdict()
             self._feed.publish(changes)  # before anybody runs who has the answer
             left = answer(entries, decisions)
             if left or self._left:

@@ -91,6 +91,7 @@ async def open_context(
         plans = Plans(pool)
         shared = SharedMaps(RedisMaps(link), pool, sharded=database.sharded) if link is not None else None
         maps = Maps(pool, shared, on_set_back=plans.clear, sharded=database.sharded)
+        stack.push_async_callback(maps.close)
         feed = PostgresFeed(database, pool, maps, RedisBroadcast(link) if link is not None else None)
         await feed.start()
         stack.push_async_callback(feed.stop)

@@ -87,6 +87,7 @@ class Database:
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
+            "enable_memoize": "off",  # no row is looked for twice
         }
 
 

@@ -37,10 +37,11 @@ import structlog
 
 from rowlock import __version__, telemetry
 from rowlock.domain.lifecycles import SeatStatus
+from rowlock.postgres.errors import is_cancelled
 from rowlock.seatmap.changes import Change
 from rowlock.seatmap.reading import read_map, read_standing
 from rowlock.seatmap.shared import MapRow, SharedMaps
-from rowlock.tasks import retrieve
+from rowlock.tasks import end_all, retrieve
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ MAPS_MAX: Final = 4_000
 MAP_SEATS_MAX: Final = 20_000_000  # a byte a seat: 20 MB
 LOADS_AT_ONCE: Final = 4  # of those a check found behind: the pool is for others too
 SHARED_AT_ONCE_MAX: Final = 20  # maps a second: 2 MB, if all are of the largest kind
+WANTED_AGAIN_SECONDS: Final = 1.0  # after maps could not be read that somebody can do without
 LETTERS: Final = frozenset(status.value for status in SeatStatus)
 READINGS_MAX: Final = 3  # a version that is not there after so many was never committed
 
@@ -155,7 +157,8 @@ def _fits(change: Change, seats: int) -> bool:
     """Whether a change can be one of a show of so many seats: anyone in the database may NOTIFY."""
     return (
         len(change.seats) == len(change.letters)
-        and all(0 <= seat < seats for seat in change.seats)
+        and min(change.seats, default=0) >= 0
+        and max(change.seats, default=0) < seats
         and LETTERS.issuperset(change.letters)
     )
 
@@ -187,6 +190,9 @@ class Maps:
         self._maps: OrderedDict[int, SeatMap] = OrderedDict()
         self._loading: dict[int, asyncio.Task[None]] = {}
         self._seats = 0
+        self._wanted: dict[int, None] = {}  # maps to be read when there is time, in order
+        self._reading: asyncio.Task[None] | None = None
+        self._closed = False
         self._on_set_back = on_set_back
         self._lineage = ""
         self._lost: dict[int, int] = {}  # of each show that was kept then, the last version that may be lost
@@ -219,6 +225,50 @@ class Maps:
             seat_map = self.known(show_id)
             self._forget(show_id)
         return seat_map
+
+    def letters_of(self, show_id: int, now: float) -> bytearray | None:
+        """A map's letters, for whoever gains by having them and can do without; it is read meanwhile, if there is room for
+        it. `now` is a time of the loop's clock.
+        """
+        seat_map = self._maps.get(show_id)
+        if seat_map is None:
+            self._want(show_id)
+            return None
+        self._maps.move_to_end(show_id)
+        seat_map.used_at = now
+        return seat_map.letters
+
+    def _want(self, show_id: int) -> None:
+        """Read a map, one after another; one for which there is no room is not read."""
+        full = len(self._maps) + len(self._wanted) >= self._maps_max or self._seats >= self._seats_max
+        if full or self._closed:
+            return
+        self._wanted[show_id] = None
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_wanted())
+            self._reading.add_done_callback(retrieve)
+
+    async def _read_wanted(self) -> None:
+        try:
+            while self._wanted:
+                show_id = next(iter(self._wanted))
+                await self.get(show_id)
+                self._wanted.pop(show_id, None)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            log.warning("maps_not_loaded", maps=len(self._wanted), error=repr(error))
+            await asyncio.sleep(WANTED_AGAIN_SECONDS)  # none of them is wanted again meanwhile
+        finally:
+            self._wanted.clear()
+            self._reading = None
+
+    async def close(self) -> None:
+        """Read no more of what is only wanted."""
+        self._closed = True
+        if self._reading is not None:
+            await end_all([self._reading])
+            self._reading = None
 
     def keeps(self, seat_map: SeatMap) -> bool:
         """Whether this map is one that is kept current."""

@@ -46,8 +46,9 @@ WITH seat AS MATERIALIZED (
                ELSE 'B'
            END AS verdict
     FROM moment, unnest(
-        $8::text::integer[], $9::text::bigint[], $10::text::uuid[], $11::text[], $12::text[], $13::text[], $14::text::text[],
-        $15::text::integer[], $16::text::bigint[], $17::bytea[], $18::text[], $19::bytea[]
+        $8::text::integer[], $9::text::bigint[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[],
+        $14::text::text[],
+        $15::text::integer[], $16::text::bigint[], $17::bytea[], $18::text::text[], $19::bytea[]
     ) AS asked (
         nr, show_id, id, user_id, customer_name, email, seats, seat_count, amount_cents, request_hash, trail, body)
 ), verdicts AS MATERIALIZED (
@@ -121,3 +122,91 @@ FROM moment, (
     SELECT count(*) AS attempts, coalesce(sum(seat_count) FILTER (WHERE verdict = 'B'), 0) AS seats
     FROM verdict WHERE verdict <> 'U'
 ) decided
+
+-- name: book_as_foretold
+-- Write straight bookings of which each one's end is foretold, from a map in memory; or fail, where anything is not as
+-- foretold (division by zero, or an id that is there already), so that nothing holds. Then `book` finds out.
+-- Half of what `book` does is to lock, and to find out under the locks. Here seats to be booked are locked by being booked,
+-- in order, and only where they are free; inventory after them, in order. Seats that are foretold to stand in the way are
+-- locked after others of a higher number, so not waited for.
+-- $1–$3: seats to be booked: show, number, booking. $4–$6: seats that bookings to be refused want: show, number,
+-- and whether they are free. $7–$12: shows, in order: the most seats that a command wants of it, how many all of them want,
+-- how many are booked, how many commands there are, and whether a customer wants any. $13–$22: the commands: show, booking
+-- id, user, name, email, seats, conflicts, how many, amount, hash of the request. $23: trail. $24: the events of each show.
+-- $25–$28: how many seats are to be booked, and looked at; how many shows and commands there are.
+WITH seated AS (
+    UPDATE seats s
+    SET status = 'B', booking_id = wanted.id, held_until = NULL
+    FROM (
+        SELECT *
+        FROM unnest($1::text::bigint[], $2::text::integer[], $3::text::uuid[]) AS booked (show_id, seat_no, id)
+        ORDER BY show_id, seat_no
+    ) wanted
+    WHERE s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no AND s.status = 'A'
+    RETURNING 1
+), refused AS MATERIALIZED (
+    SELECT s.held_until, (s.status = 'A') = wanted.free AS met
+    FROM unnest($4::text::bigint[], $5::text::integer[], $6::text::boolean[]) AS wanted (show_id, seat_no, free)
+    JOIN seats s ON s.show_id = wanted.show_id AND s.seat_no = wanted.seat_no
+    -- Always true, and not before every seat above is locked.
+    WHERE (SELECT count(*) FROM seated) >= 0
+    FOR UPDATE OF s SKIP LOCKED
+), counted AS (
+    UPDATE inventory i
+    SET available = i.available - c.sold, booked = i.booked + c.sold, version = i.version + (c.sold > 0)::integer
+        /* events */, told_events = i.told_events + c.attempts,
+        told_version = CASE i.told_version WHEN i.version THEN i.version + (c.sold > 0)::integer ELSE i.told_version END/* end */
+    FROM unnest(
+        $7::text::bigint[], $8::text::integer[], $9::text::integer[], $10::text::integer[], $11::text::integer[],
+        $12::text::boolean[]/* events */, $24::bytea[]/* end */
+    ) AS c (show_id, most, total, sold, attempts, by_owner/* events */, events/* end */)
+    -- The first two are known before any row of inventory is locked.
+    WHERE (SELECT count(*) FROM seated) = $25::integer
+      AND (SELECT count(*) FROM refused WHERE met) = $26::integer
+      AND i.show_id = c.show_id
+      AND NOT i.closed AND c.most <= i.max_seats AND NOT (i.confirm_by_service AND c.by_owner)
+      AND (i.available + i.reserved > c.total OR i.available + i.reserved = 0)
+      AND (i.on_sale_at IS NULL OR i.on_sale_at <= clock_timestamp())
+    RETURNING i.show_id, i.version, i.available, c.sold
+              /* events */, c.attempts, i.told_events - c.attempts + 1 AS seq, c.events/* end */
+), moment AS MATERIALIZED (
+    SELECT clock_timestamp() AS now, count(*) = $27::integer AS met,
+           array_agg(show_id) FILTER (WHERE sold > 0) AS shows,
+           array_agg(version) FILTER (WHERE sold > 0) AS versions,
+           array_agg(available) FILTER (WHERE sold > 0) AS available
+    FROM counted
+), made AS (
+    INSERT INTO bookings (
+        show_id, id, user_id, customer_name, email, status, reason, seats, conflicts, seat_count, amount_cents, held,
+        request_hash, created_at, confirmed_at, settled_at, trail)
+    SELECT show_id, id, user_id, customer_name, email,
+           CASE WHEN conflicts IS NULL THEN 'CONFIRMED' ELSE 'FAILED' END,
+           CASE WHEN conflicts IS NOT NULL THEN 'seats_taken' END, seats::integer[], conflicts::integer[], seat_count,
+           amount_cents, false, request_hash, now, CASE WHEN conflicts IS NULL THEN now END, now, trail
+    FROM moment, unnest(
+        $13::text::bigint[], $14::text::uuid[], $15::text::text[], $16::text::text[], $17::text::text[],
+        $18::text::text[], $19::text::text[], $20::text::integer[], $21::text::bigint[], $22::bytea[], $23::text::text[]
+    ) AS asked (
+        show_id, id, user_id, customer_name, email, seats, conflicts, seat_count, amount_cents, request_hash, trail)
+    WHERE met
+    RETURNING 1
+)
+/* events */, listened AS (
+    SELECT EXISTS (SELECT FROM webhooks WHERE active) AS by_webhooks,
+           EXISTS (SELECT FROM event_readers WHERE name = 'broker') AS by_broker
+), told AS (
+    INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
+    SELECT show_id, seq, attempts, version, now, '\xdd'::bytea || int4send(attempts) || counted.events,
+           NOT by_webhooks, NOT by_broker
+    FROM counted, listened, moment
+    WHERE met
+    RETURNING 1
+)/* end */
+SELECT now, shows, versions, available,
+       1 / (
+           met
+           AND (SELECT count(*) FROM made) = $28::integer
+           /* events */AND (SELECT count(*) FROM told) = $27::integer/* end */
+           AND NOT EXISTS (SELECT FROM refused WHERE held_until <= now)
+       )::integer AS met
+FROM moment
