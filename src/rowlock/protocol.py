@@ -6,8 +6,8 @@
 3. A refusal is an answer as any other (http/observing.py). It never overtakes or cuts one that is due before it.
 4. A request to book goes to the door first (http/door.py), whole; what it does not take goes on to the application.
 
-5. Whoever was refused unread there and sends the very same head again is refused again without a look at it: it is framed
-   as it was, and asks for the same.
+5. Whoever asked there and sends the very same head again is not parsed again: the request is framed as that one was,
+   and asks for the same, but for its body and for what has become of the caller meanwhile.
 
 A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
 stored and sets itself anew. It also closes what is kept alive and not used. What the application is to know of a request
@@ -21,8 +21,7 @@ import contextlib
 import contextvars
 from collections.abc import Iterable
 from enum import Enum, auto
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -30,7 +29,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl, service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from rowlock.http.door import Door, Rote
+from rowlock.http.door import Door, Head, Reply
 from rowlock.http.observing import Observing
 from rowlock.http.problems import Code, Problem
 from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of
@@ -44,7 +43,7 @@ WRITE_PAUSE_SECONDS_MAX = 30  # without a byte taken of an answer that fills the
 ENDING_WRITE_PAUSE_SECONDS_MAX = 1  # once the server ends: whoever still reads has taken a byte by then
 LINGER_SECONDS = 2  # to take in what is still on its way; closing on it would reset the refusal away
 DOOR_BYTES_MAX = 65_536  # of a body; one with hundreds of seats has some 10 kB
-AGAIN_BYTES_MAX = 4_096  # of a head that is remembered; a connection may be kept for a minute
+KNOWN_BYTES_MAX = 4_096  # of heads that are remembered; a connection may be kept for a minute
 RETRY_AFTER_SECONDS = 1  # connections come and go by the second
 
 _NEVER = float("inf")
@@ -80,11 +79,11 @@ class _AtTheDoor:
         "_protocol",
         "body_bytes",
         "disconnected",
+        "head",
         "headers",
         "keep_alive",
         "pieces",
         "response_complete",
-        "rote",
         "waiting_for_100_continue",
     )
     message_event: Any  # of all of them: see below
@@ -96,7 +95,7 @@ class _AtTheDoor:
         self.pieces: list[bytes] = []  # of the body
         self.body_bytes = 0
         self.response_complete = self.disconnected = self.waiting_for_100_continue = False
-        self.rote: Rote | None = None  # as what it is refused unread
+        self.head: Head | None = None  # what the door read, if it took the request
         self._protocol = protocol
 
     def reply(self, status: int, answer: bytes) -> None:
@@ -107,7 +106,7 @@ class _AtTheDoor:
         protocol = self._protocol
         transport = protocol.transport
         if not self.disconnected and not transport.is_closing():
-            own = _spelled(tuple(protocol.server_state.default_headers))
+            own = _spelled(protocol.server_state.default_headers)
             if not self.keep_alive:
                 own += b"connection: close\r\n"
             transport.write(b"".join((STATUS_LINE[status], own, answer)))
@@ -116,10 +115,29 @@ class _AtTheDoor:
         protocol.on_response_complete()
 
 
-@lru_cache(maxsize=4)
-def _spelled(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Headers as they are sent. The server's own change once a second, with the date."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+class _Spelled:
+    """The server's own headers, as they are sent. uvicorn makes a new list of them once a second, with the date."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._bytes = b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """These, which nobody changes."""
+        if headers is not self._headers:
+            self._bytes = b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._headers = headers
+        return self._bytes
+
+
+_spelled = _Spelled()
+
+
+class _Known(NamedTuple):
+    """The head of a request that the door took: how long the whole request is, and what was read in its head."""
+
+    request_bytes: int
+    head: Head
 
 
 class _NobodyWaits:
@@ -154,9 +172,8 @@ class Protocol(HttpToolsProtocol):
         state = getattr(self.config.app, "state", {})
         self._door: Door | None = state.get("door")
         self._at_door: _AtTheDoor | None = None  # a request to book whose body is not complete
-        self._again: tuple[bytes, int] | None = (
-            None  # the head of what was refused unread, and the bytes of its body
-        )
+        self._known: dict[bytes, _Known] = {}  # heads of requests that the door took, as they came
+        self._known_bytes = 0
         self._said: list[tuple[bytes, bytes]] = []  # the headers of what is being read
         self._answered_at = _NEVER  # the last request
 
@@ -178,7 +195,7 @@ class Protocol(HttpToolsProtocol):
         """Read on, within bounds."""
         if self._ending:
             return
-        if self._again is not None and self._refuse_again(data):
+        if self._known and self._serve_known(data):
             return
         # The parser has nothing of it yet. (What came together with the last one's end counts as nothing unparsed.)
         whole = self._reading is _Reading.NOTHING or (self.cycle is None and not self._unparsed_bytes)
@@ -190,7 +207,7 @@ class Protocol(HttpToolsProtocol):
         self._unparsed_bytes += self._piece_bytes
         super().data_received(data)
         if whole:
-            self._note_refused(data)
+            self._note_head(data)
         if self._unparsed_bytes > HEADERS_BYTES_MAX and not self._ending:
             self._refuse(self._too_large())
 
@@ -198,7 +215,6 @@ class Protocol(HttpToolsProtocol):
         """A request's first byte, which may have come together with the last one's end."""
         self.url = b""
         self.expect_100_continue = False
-        self._again = None
         self._said = self.headers = []
         if self._reading is _Reading.NOTHING:
             self._reading = _Reading.HEADERS
@@ -251,14 +267,11 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
         elif not waiting.disconnected:
             door: Any = self._door
-            body = b"".join(waiting.pieces)
-            if door.refuses(body):
-                waiting.rote = door.by_rote(self.url, waiting.headers)
-            if waiting.rote is not None:
-                door.refuse(waiting.rote, waiting.reply)
-            elif not door.take(
-                self.url, waiting.headers, body, waiting.reply, self._address(waiting.headers)
-            ):
+            headers = waiting.headers
+            head = door.read(self.url, headers, self._address(headers))
+            if head is not None and self._serve(door, head, b"".join(waiting.pieces), waiting.reply):
+                waiting.head = head
+            else:
                 self._go_on(waiting)
                 super().on_message_complete()
         self._reading = _Reading.NOTHING
@@ -304,35 +317,56 @@ class Protocol(HttpToolsProtocol):
             and len(self.connections) < (self.limit_concurrency or _NEVER)
         )
 
-    def _note_refused(self, data: bytes) -> None:
-        """Remember the head of a request that was refused unread, if `data` was that request, all of it and nothing else."""
+    @staticmethod
+    def _serve(door: Door, head: Head, body: bytes, reply: Reply) -> bool:
+        """Let the door refuse or take a request; whether it did."""
+        if door.refuses(body):
+            door.refuse(head, reply)
+            return True
+        return door.take(head, body, reply)
+
+    def _note_head(self, data: bytes) -> None:
+        """Remember the head of a request that the door took, if `data` was that request, all of it and nothing else."""
         cycle: Any = self.cycle
-        if type(cycle) is not _AtTheDoor or cycle.rote is None or self._reading is not _Reading.NOTHING:
+        if type(cycle) is not _AtTheDoor or self._reading is not _Reading.NOTHING:
+            return
+        read = cycle.head
+        if read is None or not read.lasts or not cycle.keep_alive:
             return
         head, end, body = data.partition(b"\r\n\r\n")
-        fits = len(head) <= AGAIN_BYTES_MAX and head.startswith(b"POST ")
-        if fits and b"".join(cycle.pieces) == body:
-            self._again = (head + end, len(body))
+        if not head.startswith(b"POST ") or b"".join(cycle.pieces) != body:
+            return
+        head += end
+        if head not in self._known:
+            self._known_bytes += len(head)
+            if self._known_bytes > KNOWN_BYTES_MAX:
+                self._known.clear()
+                self._known_bytes = len(head)
+        if len(head) <= KNOWN_BYTES_MAX:
+            self._known[head] = _Known(len(data), read)
 
-    def _refuse_again(self, data: bytes) -> bool:
-        """Refuse a request whose head is, byte for byte, that of the last one, where that was refused unread."""
+    def _serve_known(self, data: bytes) -> bool:
+        """Serve a request whose head is, byte for byte, that of an earlier one, without parsing it: it is framed as that was."""
+        head = data[: data.find(b"\r\n\r\n") + 4]
+        known = self._known.get(head)
         waiting: Any = self.cycle
-        assert self._again is not None
-        assert self._door is not None
-        head, body_bytes = self._again
         if (
-            len(data) != len(head) + body_bytes
-            or not data.startswith(head)
+            known is None
+            or len(data) != known.request_bytes
+            or type(waiting) is not _AtTheDoor
             or not waiting.response_complete
             or self._reading is not _Reading.NOTHING
             or self.pipeline
             or self.flow.write_paused
-            or not self._door.refuses(data[len(head) :])
+            or len(self.connections) >= (self.limit_concurrency or _NEVER)
         ):
             return False
         waiting.response_complete = False
-        self._door.refuse(waiting.rote, waiting.reply)
-        return True
+        door: Any = self._door
+        if self._serve(door, known.head, data[len(head) :], waiting.reply):
+            return True
+        waiting.response_complete = True
+        return False
 
     def _go_on(self, waiting: _AtTheDoor) -> None:
         """On to the application, with what has come."""

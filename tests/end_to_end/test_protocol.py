@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from rowlock import protocol
-from rowlock.http.door import Rote
+from rowlock.http.door import Head
 from tests.end_to_end.conftest import Server
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -386,13 +386,14 @@ async def test_what_is_kept_alive_and_not_used_is_closed(start: Start) -> None:
 
 
 class Doorkeeper:
-    """A door that books whatever it reads, unless it is full. `read` and `by_rote` count how it was asked."""
+    """A door that books whatever it reads, unless it is full. `taken` and `looked` tell how it was asked."""
 
     def __init__(self) -> None:
         self.full = True
-        self.read: list[bytes] = []
+        self.taken: list[bytes] = []
         self.looked: list[bytes] = []
         self.refused = 0
+        self.passed = False  # whether nothing is ordinary any more
 
     def wants(self, url: bytes) -> bool:
         """Bookings."""
@@ -402,37 +403,42 @@ class Doorkeeper:
         """Nearly all."""
         return self.full and body != b"read this"
 
-    def by_rote(self, _url: bytes, headers: list[tuple[bytes, bytes]]) -> Rote | None:
+    def read(self, _url: bytes, headers: list[tuple[bytes, bytes]], address: str | None) -> Head | None:
         """What does not prefer something."""
-        self.looked.append(dict(headers).get(b"x-request-id", b""))
-        return Rote("/api/bookings", None) if b"prefer" not in dict(headers) else None
+        said = dict(headers)
+        self.looked.append(said.get(b"x-name", b""))
+        if b"prefer" in said:
+            return None
+        return Head(headers, address, "/api/bookings", None, None, said.get(b"idempotency-key"), None)  # type: ignore[arg-type]
 
-    def refuse(self, _rote: Rote, reply: Any) -> None:
+    def refuse(self, _head: Head, reply: Any) -> None:
         """In a moment."""
         self.refused += 1
         asyncio.get_running_loop().call_soon(reply, 503, b"content-length: 4\r\n\r\nfull")
 
-    def take(self, _url: bytes, _headers: Any, body: bytes, reply: Any, _address: Any) -> bool:
+    def take(self, _head: Head, body: bytes, reply: Any) -> bool:
         """Book it."""
-        self.read.append(body)
+        if self.passed:
+            return False
+        self.taken.append(body)
         asyncio.get_running_loop().call_soon(reply, 201, b"content-length: %d\r\n\r\n%b" % (len(body), body))
         return True
 
 
-async def test_who_asks_again_is_refused_without_a_look_and_framed_as_before(
+async def test_who_asks_again_is_served_without_a_look_and_framed_as_before(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request would be taken for the end of another one, or be refused for what the last one was."""
+    """A request would be taken for the end of another one, or be served for what an earlier one was."""
     door = Doorkeeper()
     monkeypatch.setattr(app, "state", {"door": door}, raising=False)
-    head = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nX-Request-ID: %b\r\nContent-Length: 9\r\n\r\n"
+    head = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nX-Name: %b\r\nContent-Length: 9\r\n\r\n"
     one, two = head % b"one", head % b"two"
     async with connected(await start()) as client:
 
         async def ask(*pieces: bytes) -> tuple[int, bytes]:
-            for piece in pieces:
+            for number, piece in enumerate(pieces):
+                await asyncio.sleep(0.02 * (number > 0))
                 await client.send(piece)
-                await asyncio.sleep(0.02)
             answer = await client.answer()
             return answer.status, answer.body
 
@@ -460,7 +466,43 @@ async def test_who_asks_again_is_refused_without_a_look_and_framed_as_before(
         await client.send(two + b"some body" + b"rubbish\r\n\r\n")
         assert (await client.answer()).status == 503
         await client.assert_closed()
-    assert door.read == [b"read this", b"some body"]
+        assert (door.taken, door.refused) == ([b"read this", b"some body"], refused + 3)
+    async with connected(await start()) as client:
+        door.full = False
+        door.looked.clear()
+        door.taken.clear()
+        for name in (one, two, one, two):
+            assert await ask(name + b"some body") == (201, b"some body")
+        assert door.looked == [b"one", b"two"], "several heads are known"
+        await client.send(GET + b"\r\n")
+        assert (await client.answer()).status == 200
+        assert await ask(one + b"some body") == (201, b"some body")
+        keyed = one.replace(b"X-Name: one", b"Idempotency-Key: k")
+        for _ in range(2):
+            assert await ask(keyed + b"some body") == (201, b"some body")
+        assert len(door.looked) == 5, "who has a key has another one the next time"
+        door.passed = True
+        assert (await ask(one + b"some body"))[0] == 200, (
+            "what the door does not take goes on to the application"
+        )
+        door.passed = False
+        for n in range(200):
+            assert (await ask(head % (b"%d" % n * 50) + b"some body"))[0] == 201
+        assert await ask(one + b"some body") == (201, b"some body")
+        assert door.looked[-1] == b"one", "and not all of them for ever"
+
+
+async def test_what_is_chunked_is_never_known(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request's body would be taken for another's chunks."""
+    door = Doorkeeper()
+    door.full = False
+    monkeypatch.setattr(app, "state", {"door": door}, raising=False)
+    head = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with connected(await start()) as client:
+        for body in (b"some body", b"SOME BODY"):
+            await client.send(head + b"9\r\n%b\r\n0\r\n\r\n" % body)
+            assert (await client.answer()).body == body
+    assert len(door.looked) == 2
 
 
 async def test_the_middle_of_a_head_is_no_head(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

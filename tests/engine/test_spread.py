@@ -93,6 +93,24 @@ async def test_more_than_can_wait_are_told_to_come_again(
     assert (await try_book(narrow, shows[2], ["1"])).outcome is Outcome.CONFIRMED
 
 
+async def test_who_gives_up_takes_nobody_s_place_for_ever(narrow: Context, dsn: str) -> None:
+    """After so many clients that hung up nothing more would be taken until a restart."""
+    show = await make_show(narrow)
+    blocker = await asyncpg.connect(dsn)
+    async with blocker.transaction():
+        await blocker.fetch("SELECT FROM inventory WHERE show_id = $1 FOR UPDATE", show)
+        gone = asyncio.create_task(try_book(narrow, show, ["1"]))
+        waiting = asyncio.create_task(try_book(narrow, show, ["2"]))
+        await asyncio.sleep(0.1)
+        gone.cancel()
+        await asyncio.sleep(0.1)
+        assert lanes_of(narrow)._waiting == 2, "it is in the lane all the same"
+    await blocker.close()
+    assert (await waiting).outcome is Outcome.CONFIRMED
+    assert (await try_book(narrow, show, ["1"])).outcome is Outcome.SEATS_TAKEN
+    assert lanes_of(narrow)._waiting == 0
+
+
 async def test_an_error_at_commit_is_looked_up(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """The show's node has committed, and could not say so: a buyer would be told of failure and hold the seat."""
     show = await make_show(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -62,19 +62,26 @@ class Way:
             answer = await self._client.post(url, content=content, headers={**sent, **ASIDE})
             return comparable(answer.status_code, answer.headers.multi_items(), answer.content)
         answered = asyncio.get_running_loop().create_future()
+        head = self._door.read(url.encode(), raw(sent), None)
+        assert head is not None, "it is an ordinary request"
         if self.unread:
-            rote = self._door.by_rote(url.encode(), raw(sent))
-            assert rote is not None, "the door must refuse this"
-            self._door.refuse(rote, lambda *given: answered.set_result(given))
+            self._door.refuse(head, lambda *given: answered.set_result(given))
         else:
-            taken = self._door.take(
-                url.encode(), raw(sent), content, lambda *given: answered.set_result(given)
-            )
+            taken = self._door.take(head, content, lambda *given: answered.set_result(given))
             assert taken, "the door must take this"
         status, bytes_ = await answered
         head, _, content = bytes_.partition(b"\r\n\r\n")
         pairs = [line.split(": ", 1) for line in head.decode().split("\r\n")]
         return comparable(status, [(name, value) for name, value in pairs], content)
+
+
+def took(
+    app: Litestar, url: str, headers: list[tuple[bytes, bytes]], body: bytes, reply: Callable[..., Any]
+) -> bool:
+    """Whether the door took a request."""
+    door: Door = app.state.door
+    head = door.read(url.encode(), headers, "127.0.0.1")
+    return head is not None and door.take(head, body, reply)
 
 
 def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
@@ -184,10 +191,10 @@ async def test_both_explain_a_show_s_terms_alike(
 async def test_both_say_busy_alike(ways: tuple[Way, Way], monkeypatch: pytest.MonkeyPatch) -> None:
     """In a stampede a client would not know when to come again."""
 
-    def full(_: Engine, command: object) -> Any:
+    def full(_: Engine, answer: object, command: object) -> Any:
         raise Busy("too many bookings are waiting")
 
-    monkeypatch.setattr(Engine, "submit", full)
+    monkeypatch.setattr(Engine, "submit_for", full)
     door, framework = ways
     told = await door.ask({"seats": ["A-1"]}, ADA)
     assert (told.status, told.headers["retry-after"]) == (503, "1")
@@ -199,12 +206,12 @@ async def test_a_crowd_is_refused_by_rote_and_alike(
 ) -> None:
     """Those refused unread would not know that they are, or when to come again."""
 
-    def full(_: Engine, command: object) -> Any:
+    def full(_: Engine, answer: object, command: object) -> Any:
         raise Crowded
 
     door, framework = ways
     wish = {"seats": ["A-1"], "user_id": "ada"}
-    monkeypatch.setattr(Engine, "submit", full)
+    monkeypatch.setattr(Engine, "submit_for", full)
     told = await framework.ask(wish, SERVICE)
     assert (told.status, told.headers["retry-after"]) == (503, "1")
     assert told == await door.ask(wish, SERVICE)
@@ -283,10 +290,10 @@ async def test_short_memory_is_busy_either_way(
 ) -> None:
     """Whoever could come again in a moment would be told that something is broken."""
 
-    def short(_: Engine, command: object) -> Any:
+    def short(_: Engine, answer: object, command: object) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(Engine, "submit", short)
+    monkeypatch.setattr(Engine, "submit_for", short)
     door, framework = ways
     told = await door.ask({"seats": ["A-1"]}, ADA)
     assert (told.status, told.body["code"]) == (503, "busy")
@@ -298,10 +305,10 @@ async def test_a_bug_is_an_internal_error_either_way(
 ) -> None:
     """A client would wait for ever, or be told of our innards."""
 
-    def broken(_: Engine, command: object) -> Any:
+    def broken(_: Engine, answer: object, command: object) -> Any:
         raise RuntimeError("something secret")
 
-    monkeypatch.setattr(Engine, "submit", broken)
+    monkeypatch.setattr(Engine, "submit_for", broken)
     door, framework = ways
     told = await door.ask({"seats": ["A-1"]}, {**ADA, "X-Request-Id": "mine"})
     assert told.status == 500
@@ -346,7 +353,7 @@ async def test_what_is_unusual_is_left_to_the_framework(
         def reply(status: int, answer: bytes) -> None:
             raise AssertionError("nothing may be said")
 
-        assert app.state.door.take(url.encode(), sent, body, reply) is False
+        assert not took(app, url, sent, body, reply)
         counted = await client.post("/api/bookings", json={"show_id": 1, "seats": ["A-8"]}, headers=ADA)
         assert counted.headers["RateLimit-Remaining"] == str(LIMIT - 1), "what it left alone was not counted"
 
@@ -366,7 +373,7 @@ async def test_the_limit_holds_over_both_ways(dsn: str) -> None:
         assert (await framework.ask({"seats": ["4"]}, cleo)).status == 429
         body = json.dumps({"show_id": show["id"], "seats": ["5"]}).encode()
         sent = raw({"Content-Type": "application/json", **cleo})
-        assert app.state.door.take(b"/api/bookings", sent, body, print) is False, "the framework refuses"
+        assert not took(app, "/api/bookings", sent, body, print), "the framework refuses"
 
 
 async def test_a_session_s_cookie_opens_the_door_to_our_own_page_only(dsn: str) -> None:
@@ -384,7 +391,7 @@ async def test_a_session_s_cookie_opens_the_door_to_our_own_page_only(dsn: str) 
         body = json.dumps({"show_id": show["id"], "seats": ["2"]}).encode()
         for foreign in ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, {}):
             sent = raw({"Content-Type": "application/json", **cookie, **foreign})
-            assert app.state.door.take(b"/api/bookings", sent, body, print) is False
+            assert not took(app, "/api/bookings", sent, body, print)
 
 
 async def test_a_refused_request_is_counted_once(dsn: str) -> None:
@@ -401,7 +408,7 @@ async def test_a_refused_request_is_counted_once(dsn: str) -> None:
             body = json.dumps({"show_id": show["id"], "seats": [str(seat)]}).encode()
             answered = asyncio.get_running_loop().create_future()
             reply = partial(_resolve, answered)
-            if app.state.door.take(b"/api/bookings", raw(own), body, reply, "127.0.0.1"):
+            if took(app, "/api/bookings", raw(own), body, reply):
                 statuses.append(await answered)
             else:
                 statuses.append((await client.post("/api/bookings", content=body, headers=own)).status_code)

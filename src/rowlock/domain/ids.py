@@ -42,12 +42,13 @@ _FIXED: Final = (8 << 76) | (2 << 62)
 
 def booking_id(show_id: int, tail: int) -> UUID:
     """The id of a booking of `show_id` (1…SHOW_ID_MAX) with a tail of TAIL_BITS bits (higher bits are dropped)."""
-    return UUID(
-        int=(show_id >> 5) << 80
-        | _FIXED
-        | (show_id & 31) << 71
-        | (tail >> 62 & 127) << 64
-        | (tail & _LOW_MASK)
+    return UUID(int=booking_number(show_id, tail))
+
+
+def booking_number(show_id: int, tail: int) -> int:
+    """The same, as a number of 128 bits."""
+    return (
+        (show_id >> 5) << 80 | _FIXED | (show_id & 31) << 71 | (tail >> 62 & 127) << 64 | (tail & _LOW_MASK)
     )
 
 

@@ -7,14 +7,14 @@ import asyncio
 from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
-from rowlock.engine.lane import Busy, Crowded, OutcomeUnknown
+from rowlock.engine.lane import Answer, Busy, Crowded, OutcomeUnknown
 from rowlock.engine.lanes import FixedLanes, ShowLanes, Terms
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
 from rowlock.seatmap.maps import Maps
 from rowlock.seatmap.plans import Plans
 
-__all__ = ["Busy", "Crowded", "Engine", "OutcomeUnknown"]
+__all__ = ["Answer", "Busy", "Crowded", "Engine", "OutcomeUnknown"]
 
 
 class Engine:
@@ -79,8 +79,14 @@ class Engine:
 
         A caller who stops waiting changes nothing: the command is decided all the same.
         """
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.submit_for(answer, command)
+        return answer
+
+    def submit_for(self, answer: Answer, command: Command) -> None:
+        """The same for one who waits in a way of their own: a future costs a booking two microseconds."""
         try:
-            return self._lanes.put(command)
+            self._lanes.put(command, answer)
         except Crowded:
             self._crowded += 1
             raise

@@ -27,7 +27,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import thread_time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import msgspec
@@ -96,11 +96,26 @@ class OutcomeUnknown(Busy):
 Decide = Callable[[Sequence[Any], bool], Awaitable[list[Decision]]]
 
 
+class Answer(Protocol):
+    """Whoever waits for a decision: a future, or what does its part with less (http/door.py). It hears one of the two, once,
+    and must not fail for it.
+    """
+
+    def done(self) -> bool:
+        """Whether it has heard, or does not wait any more."""
+
+    def set_result(self, decision: Decision, /) -> None:
+        """It was decided, and that is committed."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It was not, or nobody knows."""
+
+
 class Entry(NamedTuple):
     """A command in a lane, and who waits for it. `line`: where it is straight (straight.py)."""
 
     command: Command
-    answer: asyncio.Future[Decision]
+    answer: Answer
     since: float
     line: Line | None = None
 
@@ -145,8 +160,10 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether a request to book would be refused now. Others are few, and about what somebody has already."""
-        waiting = len(self._queue)
-        return waiting >= LANE_COMMANDS_MAX or self._pace.is_full(waiting, asyncio.get_running_loop().time())
+        waiting, pace = len(self._queue), self._pace
+        if not pace.bounded:  # the rule, and the way of every booking
+            return waiting >= LANE_COMMANDS_MAX
+        return waiting >= LANE_COMMANDS_MAX or pace.is_full(waiting, asyncio.get_running_loop().time())
 
     def refuse(self) -> None:
         """Note that somebody was refused because it is full."""
@@ -161,22 +178,19 @@ class Lane:
         """Begin to take commands."""
         self._task = asyncio.create_task(self._run(), name=f"lane {self.name}")
 
-    def put(self, command: Command, line: Line | None = None) -> asyncio.Future[Decision]:
+    def put(self, command: Command, answer: Answer, line: Line | None = None) -> None:
         """Queue a command, and its `line`, where it is straight. Raises `Busy` when the lane is full or closing."""
         if self._closing:
             raise Busy("the server is shutting down")
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        waiting = len(self._queue)
+        now = asyncio.get_running_loop().time()
+        waiting, pace = len(self._queue), self._pace
         if waiting >= LANE_COMMANDS_MAX:
             raise Crowded
-        if self._pace.is_full(waiting, now) and isinstance(command, Book) and not command.queued:
-            self._pace.refuse()
+        if pace.bounded and pace.is_full(waiting, now) and isinstance(command, Book) and not command.queued:
+            pace.refuse()
             raise Crowded
-        answer: asyncio.Future[Decision] = loop.create_future()
         self._queue.append(Entry(command, answer, now, line))
         self._wanted.set()
-        return answer
 
     def accept(self, entry: Entry) -> None:
         """Queue what another lane took and could not decide."""
@@ -339,6 +353,10 @@ class Lane:
         doubtful = doubt_since is not None
         if doubt_since is not None and now - doubt_since < DOUBT_SECONDS_MAX:
             return entries
+        if not (doubtful or self._given_back):
+            oldest = min([entry.since for entry in entries], default=now)
+            if now - oldest <= WAIT_SECONDS_MAX:
+                return entries
         late = [doubtful or now - entry.since > WAIT_SECONDS_MAX for entry in entries]
         given_back = {
             entry.command.show_id

@@ -17,7 +17,7 @@ from rowlock.domain.commands import Command
 from rowlock.domain.fair_play import FairPlay
 from rowlock.domain.world import Decision
 from rowlock.engine.batch import Batch
-from rowlock.engine.lane import DRAIN_SECONDS_MAX, LANE_COMMANDS_MAX, Busy, Crowded, Entry, Lane
+from rowlock.engine.lane import DRAIN_SECONDS_MAX, LANE_COMMANDS_MAX, Answer, Busy, Crowded, Entry, Lane
 from rowlock.engine.straight_lane import StraightLane
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.feed import Feed
@@ -76,6 +76,8 @@ class FixedLanes:
         straight = self._straight
         lanes: list[Lane] = self._lanes
         if straight is not None and b'"seats"' in body:
+            if not straight.is_full:
+                return False
             lanes = [straight] if straight.takes(body) else self._all()
         if not all(lane.is_full for lane in lanes):
             return False
@@ -88,14 +90,15 @@ class FixedLanes:
         for lane in self._all():
             lane.start()
 
-    def put(self, command: Command) -> asyncio.Future[Decision]:
+    def put(self, command: Command, answer: Answer) -> None:
         """Queue a command. Raises `Busy`."""
         if self._closing:
             raise Busy("the server is shutting down")
         straight = self._straight
         if straight is not None and (line := straight.line_of(command)) is not None:
-            return straight.put(command, line)
-        return self._lane_of(command).put(command)
+            straight.put(command, answer, line)
+        else:
+            self._lane_of(command).put(command, answer)
 
     def _accept(self, entry: Entry) -> None:
         self._lane_of(entry.command).accept(entry)
@@ -206,6 +209,35 @@ class ShowLane(Lane):
         super()._hear(connection, message)
 
 
+class _Counted:
+    """Somebody who waits for a decision, counted until there is one: whoever has given up is in the lane all the same."""
+
+    def __init__(self, lanes: ShowLanes, answer: Answer) -> None:
+        self._lanes = lanes
+        self._answer = answer
+        self._answered = False
+
+    def done(self) -> bool:
+        """Whether there was an answer."""
+        return self._answered
+
+    def set_result(self, decision: Decision) -> None:
+        """It was decided."""
+        self._count()
+        if not self._answer.done():
+            self._answer.set_result(decision)
+
+    def set_exception(self, error: BaseException) -> None:
+        """It was not."""
+        self._count()
+        if not self._answer.done():
+            self._answer.set_exception(error)
+
+    def _count(self) -> None:
+        self._answered = True
+        self._lanes.answered()
+
+
 class ShowLanes:
     """A lane a show; `connections` is how many they share."""
 
@@ -244,18 +276,17 @@ class ShowLanes:
     def start(self) -> None:
         """Begin to take commands: a lane starts with its first one."""
 
-    def put(self, command: Command) -> asyncio.Future[Decision]:
+    def put(self, command: Command, answer: Answer) -> None:
         """Queue a command at its show's lane. Raises `Busy`."""
         if self._closing:
             raise Busy("the server is shutting down")
         if self._waiting >= self._waiting_max:
             raise Crowded
-        answer = self._lane(command.show_id).put(command)
+        self._lane(command.show_id).put(command, _Counted(self, answer))
         self._waiting += 1
-        answer.add_done_callback(self._answered)
-        return answer
 
-    def _answered(self, _answer: asyncio.Future[Decision]) -> None:
+    def answered(self) -> None:
+        """One of those who waited has an answer."""
         self._waiting -= 1
 
     def _lane(self, show_id: int) -> ShowLane:

@@ -30,7 +30,6 @@ class Pace:
     __slots__ = (
         "_at_work",
         "_batch_max",
-        "_bounded",
         "_busy_share",
         "_ended_at",
         "_long_since",
@@ -38,6 +37,7 @@ class Pace:
         "_refused",
         "_seconds",
         "_served",
+        "bounded",
     )
 
     def __init__(self, batch_max: int) -> None:
@@ -46,22 +46,22 @@ class Pace:
         self._busy_share = 0.0  # of that, at work
         self._at_work = False
         self._ended_at = 0.0  # the last batch
-        self._bounded = False
+        self.bounded = False  # whether the load lasts, so that not all are let wait
         self._long_since: float | None = None
         self._looked_at = 0.0  # whether the load lasts; since then so many were served, and refused
         self._served = self._refused = 0
 
     def begin(self, now: float, left: int) -> None:
         """A batch begins, and has left so many commands waiting."""
-        if self._bounded:
+        if self.bounded:
             self._look(now)
         self._at_work = True
         if left <= self._batch_max:
             self._long_since = None
         elif self._long_since is None:
             self._long_since = now
-        elif not self._bounded and now - self._long_since > INTERVAL_SECONDS:
-            self._bounded = True
+        elif not self.bounded and now - self._long_since > INTERVAL_SECONDS:
+            self.bounded = True
             self._count_from(now)
 
     def end(self, now: float, commands: int, seconds: float, busy_seconds: float) -> None:
@@ -82,11 +82,11 @@ class Pace:
 
     def is_full(self, waiting: int, now: float) -> bool:
         """Whether no more are let wait than the `waiting` who do."""
-        if not self._bounded or waiting < self.waiting_max:
+        if not self.bounded or waiting < self.waiting_max:
             return False
         # Not only as a batch begins: the first of the next burst, an hour later, come before one does.
         self._look(now)
-        return self._bounded
+        return self.bounded
 
     def refuse(self) -> None:
         """Somebody was refused."""
@@ -95,9 +95,9 @@ class Pace:
     def _look(self, now: float) -> None:
         """Let go of the bound where there is no crowd any more."""
         if not self._at_work and now - self._ended_at > REST_SECONDS:
-            self._bounded = False
+            self.bounded = False
         elif now - self._looked_at > INTERVAL_SECONDS:
-            self._bounded = self._refused > REFUSED_SHARE * (self._refused + self._served)
+            self.bounded = self._refused > REFUSED_SHARE * (self._refused + self._served)
             self._count_from(now)
 
     def _count_from(self, now: float) -> None:

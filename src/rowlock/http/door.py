@@ -7,14 +7,15 @@ A flash sale asks for little else, and of what such a request costs the framewor
     or busy. Whatever is unusual, a bad field, a queued booking, a show not met before, it leaves to the framework
     (`take` returns False), having done nothing. So there is one way to refuse, and one to explain.
  2. What it answers is what the framework would: tests/end_to_end/test_door.py asks both the same.
- 3. In a crowd that lasts it refuses unread, and by rote (`refuses`, `by_rote`, `refuse`): no more is done for those who come
+ 3. In a crowd that lasts it refuses unread (`refuses`, `refuse`): no more is done for those who come
     again and again than must be.
- 4. Nothing here awaits: a request costs no task. The engine's future calls back when it was decided, and committed.
+ 4. Nothing here awaits: a request costs no task and no future. The engine calls when it was decided, and committed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -35,7 +36,6 @@ from rowlock.http.observing import (
     SECURITY,
     new_request_id,
     own_request_id_in,
-    request_id_in,
 )
 from rowlock.http.problems import Code, Problem
 from rowlock.http.rates import (
@@ -52,7 +52,7 @@ from rowlock.http.refusals import SUCCEEDED
 from rowlock.http.rendering import PROBLEM_JSON, body_of, headers_of, problem_of
 from rowlock.http.trails import trail_by
 from rowlock.http.wire import BookingBody, ShowBookingBody, check_user_id
-from rowlock.operations.book import Begun, Booked, BookRequest, begin, conclude, prepare_by
+from rowlock.operations.book import Booked, BookRequest, Prepared, begin, conclude, prepare_by
 from rowlock.operations.context import Context
 from rowlock.operations.errors import Invalid, NotFound
 from rowlock.operations.find_shows import find_show
@@ -99,36 +99,69 @@ def _head_of(problem: Problem) -> bytes:
 
 _FULL: Final = _full()
 
+_CUT_OFF: Final = OutcomeUnknown("the server was stopped while this was decided")
+
 Headers = Sequence[tuple[bytes, bytes]]
 Reply = Callable[
     [int, bytes], None
 ]  # a status, and all that follows the status line and the server's own headers
 
 
-class Rote(NamedTuple):
-    """What a refusal by rote says of its request. `request_id`: the caller's own; None for a new one each time."""
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What stands before the body of an ordinary request, read once: who sends the same head again asks for the same, and only
+    who they are may have changed meanwhile.
+    """
 
+    headers: Headers
+    address: str | None  # where it came from
     route: str
-    request_id: str | None
+    show_id: int | None  # in its address
+    credential: bytes | None  # as sent in its Authorization header
+    key: str | None  # its Idempotency-Key
+    request_id: str | None  # the caller's own; None for a new one each time
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the same head may well come again."""
+        return self.key is None and self.request_id is None
 
 
 class _Refusal(NamedTuple):
     """Somebody who is to be refused: asked at a time of the loop's clock."""
 
     began: float
-    rote: Rote
+    route: str
+    request_id: str | None
     reply: Reply
 
 
 class _Asked(msgspec.Struct, gc=False):
-    """A request that was taken: what it takes to answer it."""
+    """A request that was taken, and what it takes to answer it. The engine tells it what it came to: see `Answer`."""
 
+    door: Door
     began: float
     request_id: str
     route: str
     wanted: BookRequest
+    prepared: Prepared
+    keyed: bool
     limits: dict[str, str]
     reply: Reply
+    answered: bool = False
+
+    def done(self) -> bool:
+        """Whether it was told."""
+        return self.answered
+
+    def set_result(self, decision: Decision) -> None:
+        """It was decided."""
+        self.answered = True
+        self.door.decided(self, decision)
+
+    def set_exception(self, error: BaseException) -> None:
+        """It was not."""
+        self.answered = True
+        self.door.failed(self, error)
 
 
 class Door:
@@ -141,6 +174,7 @@ class Door:
         self._authenticator = authenticator
         self._counts = counts
         self._limits = limits
+        self._log: Any = log.bind()  # once: the logger that a module has is looked up anew for each line
         self._explaining: set[asyncio.Task[None]] = set()
         self._refusals: deque[_Refusal] = deque()
 
@@ -148,35 +182,52 @@ class Door:
         """Whether a POST to this address may be one that it takes."""
         return url == _BOOKINGS or (url.startswith(_BEFORE_SHOW) and url.endswith(_AFTER_SHOW))
 
-    def take(
-        self, url: bytes, headers: Headers, body: bytes, reply: Reply, address: str | None = None
-    ) -> bool:
-        """Take a request from an address, and `reply` once it is decided; or return False, having done nothing."""
-        began = perf_counter()
-        names = self._names(headers)
-        if names is None:
-            return False
+    def read(self, url: bytes, headers: Headers, address: str | None) -> Head | None:
+        """What stands in the head of an ordinary request that came from an address; None for another one."""
+        names: set[bytes] = set()
+        media_type, credential = b"", None
+        cors = self._authenticator.origins.cors is not None
+        for name, value in headers:
+            if name in _UNUSUAL or (name in _SINGLE and name in names) or (cors and name == b"origin"):
+                return None
+            names.add(name)
+            if name == b"content-type":
+                media_type = value
+            elif name == b"authorization":
+                credential = value
+        if media_type != _JSON:
+            return None
         try:
-            return self._take(began, url, headers, body, reply, names=names, address=address)
+            key = idempotency_key_in(headers) if b"idempotency-key" in names else None
+            show_id = None
+            if url != _BOOKINGS:
+                show_id = show_number(url[len(_BEFORE_SHOW) : -len(_AFTER_SHOW)].decode("latin-1"))
+        except (Problem, NotFound):
+            return None  # the framework comes to the same, and says so
+        route = BOOKINGS if show_id is None else SHOW_BOOKINGS
+        return Head(headers, address, route, show_id, credential, key, own_request_id_in(headers))
+
+    def take(self, head: Head, body: bytes, reply: Reply) -> bool:
+        """Take a request, and `reply` once it is decided; or return False, having done nothing."""
+        began = perf_counter()
+        try:
+            return self._take(began, head, body, reply)
         except (Problem, Invalid, NotFound):
-            return False  # the framework comes to the same, and says so
+            return False  # likewise
 
     def refuses(self, body: bytes) -> bool:
         """Whether a request to book is refused unread: where the lanes it may be for are full."""
         return self._context.engine.refuses(body)
 
-    def by_rote(self, url: bytes, headers: Headers) -> Rote | None:
-        """How a request that is refused unread is refused; None for one that must be read."""
-        if self._names(headers) is None:
-            return None
-        return Rote(_route_of(url), own_request_id_in(headers))
-
-    def refuse(self, rote: Rote, reply: Reply) -> None:
+    def refuse(self, head: Head, reply: Reply) -> None:
         """Refuse a request, in a moment: whoever asks again as soon as they are answered takes less of our time then."""
+        self._refuse(head.route, head.request_id, reply)
+
+    def _refuse(self, route: str, request_id: str | None, reply: Reply) -> None:
         loop = asyncio.get_running_loop()
         if not self._refusals:
             loop.call_later(REFUSAL_SECONDS, self._say_full)
-        self._refusals.append(_Refusal(loop.time(), rote, reply))
+        self._refusals.append(_Refusal(loop.time(), route, request_id, reply))
 
     def _say_full(self) -> None:
         """Say so to those whose moment has come, with no line in the log: there may be thousands a second, and the metrics
@@ -187,66 +238,42 @@ class Door:
         refusals, due = self._refusals, now - REFUSAL_SECONDS + TOGETHER_SECONDS
         try:
             while refusals and refusals[0].began <= due:
-                began, rote, reply = refusals.popleft()
-                reply(503, _FULL % (rote.request_id or new_request_id()).encode())
-                telemetry.REQUESTS.count(rote.route, "POST", 503, now - began)
+                began, route, request_id, reply = refusals.popleft()
+                reply(503, _FULL % (request_id or new_request_id()).encode())
+                telemetry.REQUESTS.count(route, "POST", 503, now - began)
         finally:
             if refusals:
                 loop.call_later(max(0.0, refusals[0].began + REFUSAL_SECONDS - now), self._say_full)
 
-    def _names(self, headers: Headers) -> set[bytes] | None:
-        """The names of an ordinary request's headers; None for one that is not."""
-        seen: set[bytes] = set()
-        media_type = b""
-        cors = self._authenticator.origins.cors is not None
-        for name, value in headers:
-            if name in _UNUSUAL or (name in _SINGLE and name in seen) or (cors and name == b"origin"):
-                return None
-            seen.add(name)
-            if name == b"content-type":
-                media_type = value
-        return seen if media_type == _JSON else None
-
-    def _take(
-        self,
-        began: float,
-        url: bytes,
-        headers: Headers,
-        body: bytes,
-        reply: Reply,
-        *,
-        names: set[bytes],
-        address: str | None,
-    ) -> bool:
+    def _take(self, began: float, head: Head, body: bytes, reply: Reply) -> bool:
         if not 0 < len(body) <= BODY_BYTES_MAX:
             return False
-        scope: Any = {"method": "POST", "headers": headers}  # all that it asks of one
-        caller = self._authenticator.identify(scope)
+        authenticator = self._authenticator
+        caller = None if head.credential is None else authenticator.remembered(head.credential)
+        if caller is None:
+            scope: Any = {"method": "POST", "headers": head.headers}  # all that it asks of one
+            caller = authenticator.identify(scope)
         if caller is None or caller.user_id is None:
             return False
-        route, wanted = _read(url, body, caller)
+        wanted = _read(head, body, caller)
         plan = self._context.plans.known(wanted.show_id)
         if plan is None:
             return False
         prepared = prepare_by(plan, wanted)
-        key = idempotency_key_in(headers) if b"idempotency-key" in names else None
-        limits = self._count(caller, address, hold=not wanted.confirm)
+        limits = self._count(caller, head.address, hold=not wanted.confirm)
         if limits is None:
             return False
-        request_id = request_id_in(headers)
-        trail = trail_by(caller, address, request_id)
-        asked = _Asked(began, request_id, route, wanted, limits, reply)
+        key, request_id = head.key, head.request_id or new_request_id()
+        trail = trail_by(caller, head.address, request_id)
+        asked = _Asked(self, began, request_id, head.route, wanted, prepared, key is not None, limits, reply)
         try:
-            begun = begin(
-                self._context, wanted, prepared, by=actor_of(caller), idempotency_key=key, trail=trail
+            begin(
+                self._context, wanted, prepared, asked, by=actor_of(caller), idempotency_key=key, trail=trail
             )
         except Crowded:
-            self.refuse(Rote(route, request_id), reply)
-            return True
+            self._refuse(head.route, request_id, reply)
         except Exception as error:
             self._fail(asked, error)
-            return True
-        begun.answer.add_done_callback(lambda answer: self._decided(asked, begun, answer))
         return True
 
     def _count(self, caller: Caller, address: str | None, *, hold: bool) -> dict[str, str] | None:
@@ -277,9 +304,10 @@ class Door:
                 headers = limit_headers(most, count)
         return headers
 
-    def _decided(self, asked: _Asked, begun: Begun, answer: asyncio.Future[Decision]) -> None:
+    def decided(self, asked: _Asked, decision: Decision) -> None:
+        """Answer a request that was decided. The engine goes on to the next, so nothing may be raised."""
         try:
-            booked = conclude(begun, answer.result())
+            booked = conclude(asked.prepared, decision, keyed=asked.keyed)
             if booked.outcome in SUCCEEDED and booked.booking is not None:
                 self._confirm(asked, booked)
             elif booked.outcome in EXPLAINED:
@@ -288,10 +316,15 @@ class Door:
                 task.add_done_callback(self._explaining.discard)
             else:
                 self._fail(asked, refused(asked.wanted, booked, None, replayed_header(booked)))
-        except asyncio.CancelledError:
-            self._fail(asked, OutcomeUnknown("the server was stopped while this was decided"))
         except Exception as error:
-            self._fail(asked, error)
+            self.failed(asked, error)
+
+    def failed(self, asked: _Asked, error: BaseException) -> None:
+        """Answer a request that was not decided."""
+        try:
+            self._fail(asked, error if isinstance(error, Exception) else _CUT_OFF)
+        except Exception:
+            log.exception("answer_not_sent", request_id=asked.request_id)
 
     def _confirm(self, asked: _Asked, booked: Booked) -> None:
         booking = booked.booking
@@ -310,12 +343,15 @@ class Door:
             self._fail(asked, error)
 
     def _fail(self, asked: _Asked, error: Exception) -> None:
+        # What is logged of it bears the request's id, and what the lane logs next does not.
+        contextvars.copy_context().run(self._say_failed, asked, error)
+
+    def _say_failed(self, asked: _Asked, error: Exception) -> None:
         telemetry.bind_request(asked.request_id)
         problem = problem_of(error, {"method": "POST", "state": {REQUEST_ID: asked.request_id}})
         self._send(asked, problem.status, _PROBLEM, _head_of(problem), _encode(body_of(problem)))
 
-    @staticmethod
-    def _send(asked: _Asked, status: int, media_type: bytes, head: bytes, body: bytes) -> None:
+    def _send(self, asked: _Asked, status: int, media_type: bytes, head: bytes, body: bytes) -> None:
         for name, value in asked.limits.items():
             head += b"%b: %b\r\n" % (name.lower().encode(), value.encode())
         answer = (
@@ -325,7 +361,7 @@ class Door:
         asked.reply(status, answer)
         seconds = perf_counter() - asked.began
         telemetry.REQUESTS.count(asked.route, "POST", status, seconds)
-        log.info(
+        self._log.info(
             "request",
             method="POST",
             route=asked.route,
@@ -335,20 +371,15 @@ class Door:
         )
 
 
-def _route_of(url: bytes) -> str:
-    return BOOKINGS if url == _BOOKINGS else SHOW_BOOKINGS
-
-
-def _read(url: bytes, body: bytes, caller: Caller) -> tuple[str, BookRequest]:
-    """The route, and what is wanted. Raises a `Problem`."""
+def _read(head: Head, body: bytes, caller: Caller) -> BookRequest:
+    """What is wanted. Raises a `Problem`."""
     data: ShowBookingBody
-    route = _route_of(url)
-    if route is BOOKINGS:
+    if head.show_id is None:
         data = whole = decode(body, BookingBody)
         show_id = whole.show_id
     else:
         data = decode(body, ShowBookingBody)
-        show_id = show_number(url[len(_BEFORE_SHOW) : -len(_AFTER_SHOW)].decode("latin-1"))
+        show_id = head.show_id
     if data.user_id is not None:
         check_user_id(data.user_id)
-    return route, data.to_request(show_id, caller.acting_user(data.user_id))
+    return data.to_request(show_id, caller.acting_user(data.user_id))

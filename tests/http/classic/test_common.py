@@ -364,13 +364,13 @@ async def test_the_servers_own_troubles(
 ) -> None:
     """A client would not know to come again, or be shown the insides of the server."""
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     app = build(dsn, auth="demo", secret_key=None)
     async with running(app) as client:
         await new_show(client, dialect)
-        monkeypatch.setattr(app.state.context.engine, "submit", fail)
+        monkeypatch.setattr(app.state.context.engine, "submit_for", fail)
         path, body, _, _ = BOOK[dialect]
         answer = await client.post(path, json=body, headers={"X-Request-Id": "mine"})
         words = refused(answer, status)
