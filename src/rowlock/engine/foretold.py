@@ -9,6 +9,7 @@ nothing holds, and a statement that decides is asked (straight.py). Memory never
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import asyncpg
@@ -16,7 +17,7 @@ import asyncpg
 from rowlock import telemetry
 from rowlock.domain.commands import Actor
 from rowlock.domain.decide import booked, refused
-from rowlock.domain.events import CONFIRMED_BEFORE, pack_refused
+from rowlock.domain.events import pack_refused
 from rowlock.domain.lifecycles import Reason
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.world import Decision
@@ -94,20 +95,11 @@ async def book_as_foretold(
         return None
 
 
-class _OfShow:
-    """What a statement has of a show."""
-
-    __slots__ = ("attempts", "by_owner", "events", "most", "sold", "total")
-
-    def __init__(self) -> None:
-        self.most = self.total = self.sold = self.attempts = 0
-        self.by_owner = False
-        self.events: list[bytes] = []
-
-
 def _columns(lines: Sequence[Line], conflicts: Sequence[tuple[int, ...]]) -> list[Any]:
-    """The parameters $1 to $28 of the statement. PostgreSQL has nothing to do until they are there."""
-    shows: dict[int, _OfShow] = {}
+    """The parameters $1 to $30 of the statement. PostgreSQL has nothing to do until they are there."""
+    # Of each show: the most seats that a booking wants, all that are wanted, those booked, how many bookings, whether by a
+    # customer, events. A list, because that is the quickest.
+    of_show: dict[int, list[Any]] = {}
     to_book: Sequence[Line] = lines
     looked_at: list[tuple[int, int, bool]] = []
     if any(conflicts):
@@ -115,25 +107,26 @@ def _columns(lines: Sequence[Line], conflicts: Sequence[tuple[int, ...]]) -> lis
     for line, taken in zip(lines, conflicts, strict=True):
         command = line.command
         show_id, size = command.show_id, len(command.seats)
-        of_show = shows.get(show_id)
-        if of_show is None:
-            of_show = shows[show_id] = _OfShow()
-        if size > of_show.most:  # noqa: PLR1730 (max costs three times as much)
-            of_show.most = size
-        of_show.total += size
-        of_show.attempts += 1
+        so_far = of_show.get(show_id)
+        if so_far is None:
+            so_far = of_show[show_id] = [size, 0, 0, 0, False, []]
+        elif size > so_far[0]:
+            so_far[0] = size
+        so_far[1] += size
+        so_far[3] += 1
         if command.by is Actor.OWNER:
-            of_show.by_owner = True
+            so_far[4] = True
         if taken:
             looked_at += [(show_id, seat, seat not in taken) for seat in command.seats]
-            of_show.events.append(pack_refused(line.body, taken))
+            so_far[5].append(pack_refused(line.body, taken))
         else:
-            of_show.sold += size
-            of_show.events.append(CONFIRMED_BEFORE)
-            of_show.events.append(line.body)
-    in_order = sorted(shows.items())
-    of_shows = [of_show for _, of_show in in_order]
-    commands, _, show, _, _, array, size_, identifier, _, user, name, email, amount, trail, _ = zip(
+            so_far[2] += size
+            so_far[5].append(line.event)
+    shows = sorted(of_show)
+    most, total, sold, attempts, by_owner, events = zip(*[of_show[show_id] for show_id in shows], strict=True)
+    bodies = [b"".join(each) for each in events]
+    sizes = list(map(len, bodies))
+    commands, _, show, _, _, array, size_, identifier, _, user, name, email, amount, trail, _, _ = zip(
         *lines, strict=True
     )
     return [
@@ -143,12 +136,12 @@ def _columns(lines: Sequence[Line], conflicts: Sequence[tuple[int, ...]]) -> lis
         numbers([show_id for show_id, _, _ in looked_at]),
         numbers([seat for _, seat, _ in looked_at]),
         flags([free for _, _, free in looked_at]),
-        numbers([show_id for show_id, _ in in_order]),
-        numbers([of_show.most for of_show in of_shows]),
-        numbers([of_show.total for of_show in of_shows]),
-        numbers([of_show.sold for of_show in of_shows]),
-        numbers([of_show.attempts for of_show in of_shows]),
-        flags([of_show.by_owner for of_show in of_shows]),
+        numbers(shows),
+        numbers(most),
+        numbers(total),
+        numbers(sold),
+        numbers(attempts),
+        flags(by_owner),
         words(show),
         words(identifier),
         words(user),
@@ -160,8 +153,10 @@ def _columns(lines: Sequence[Line], conflicts: Sequence[tuple[int, ...]]) -> lis
         words(amount),
         sparse([command.request_hash for command in commands]),
         words(trail),
-        [b"".join(of_show.events) for of_show in of_shows],
-        sum([of_show.sold for of_show in of_shows]),
+        numbers(accumulate(sizes[:-1], initial=1)),
+        numbers(sizes),
+        b"".join(bodies),
+        sum(sold),
         len(looked_at),
         len(shows),
         len(lines),

@@ -22,7 +22,7 @@ import asyncpg
 
 from rowlock.domain.commands import Actor, Book, Command
 from rowlock.domain.decide import booked, refused
-from rowlock.domain.events import pack_attempt
+from rowlock.domain.events import CONFIRMED_BEFORE, pack_attempt
 from rowlock.domain.lifecycles import Reason
 from rowlock.domain.outcomes import Outcome
 from rowlock.domain.trails import packed
@@ -41,8 +41,8 @@ _BOOKED = "B"
 class Line(NamedTuple):
     """A straight booking, spelled out for the statement while it waits: PostgreSQL is at work then, and this costs nobody time.
 
-    All but the first two and the last are text, as elements of arrays. `seats` are its seats' numbers, and `shows` and
-    `identifiers` its show and its id as often; `array` are the seats in one. `body` is what is told of it (events.py).
+    All but the first two and the last two are text, as elements of arrays. `seats` are its seats' numbers, and `shows` and
+    `identifiers` its show and its id as often; `array` are the seats in one. `body` is what is told of it, and `event` the same as booked (events.py).
     """
 
     command: Book
@@ -60,6 +60,7 @@ class Line(NamedTuple):
     amount: str
     trail: str
     body: bytes
+    event: bytes
 
 
 def line_of(command: Command) -> Line | None:
@@ -69,6 +70,7 @@ def line_of(command: Command) -> Line | None:
     show_id, seats = command.show_id, command.seats
     show, size = str(show_id), len(seats)
     identifier, listed = str(command.booking_id), ",".join(map(str, seats))
+    body = pack_attempt(command)
     return Line(
         command,
         [(show_id, number) for number in seats],
@@ -84,7 +86,8 @@ def line_of(command: Command) -> Line | None:
         quoted(command.email),
         str(command.amount_cents),
         "NULL" if (trail := command.trail) is None else quoted(packed(trail)),
-        pack_attempt(command),
+        body,
+        CONFIRMED_BEFORE + body,
     )
 
 

@@ -133,8 +133,8 @@ class StraightLane(Lane):
             # It is over, and a synchronous standby may not have it yet. What reads it under its locks waits for that.
             now = asyncio.get_running_loop().time()
             return await self._settle(entries, self._decide_batch, now)
-        observe_straight(len(entries), started)
-        asyncio.get_running_loop().call_soon(self._tell, entries, verdict)
+        seconds = perf_counter() - started
+        asyncio.get_running_loop().call_soon(self._tell, entries, verdict, seconds)
         return []
 
     async def _ask(self, lines: list[Line]) -> Callable[[], Verdict]:
@@ -150,8 +150,9 @@ class StraightLane(Lane):
         row = await book_straight(connection, lines, COMMIT_SECONDS_MAX, self._events)
         return partial(verdict_of, lines, row)
 
-    def _tell(self, entries: list[Entry], verdict: Callable[[], Verdict]) -> None:
+    def _tell(self, entries: list[Entry], verdict: Callable[[], Verdict], seconds: float) -> None:
         """Tell everybody what their booking came to, and hand on what is left."""
+        observe_straight(len(entries), seconds)
         try:
             decisions, changes = verdict()
             self._feed.publish(changes)  # before anybody runs who has the answer

@@ -132,8 +132,8 @@ FROM moment, (
 -- $1–$3: seats to be booked: show, number, booking. $4–$6: seats that bookings to be refused want: show, number,
 -- and whether they are free. $7–$12: shows, in order: the most seats that a command wants of it, how many all of them want,
 -- how many are booked, how many commands there are, and whether a customer wants any. $13–$22: the commands: show, booking
--- id, user, name, email, seats, conflicts, how many, amount, hash of the request. $23: trail. $24: the events of each show.
--- $25–$28: how many seats are to be booked, and looked at; how many shows and commands there are.
+-- id, user, name, email, seats, conflicts, how many, amount, hash of the request. $23: trail. $24, $25: where the events of each show
+-- begin in $26, from 1, and their bytes. $27–$30: how many seats are to be booked, and looked at; how many shows and commands there are.
 WITH seated AS (
     UPDATE seats s
     SET status = 'B', booking_id = wanted.id, held_until = NULL
@@ -158,19 +158,19 @@ WITH seated AS (
         told_version = CASE i.told_version WHEN i.version THEN i.version + (c.sold > 0)::integer ELSE i.told_version END/* end */
     FROM unnest(
         $7::text::bigint[], $8::text::integer[], $9::text::integer[], $10::text::integer[], $11::text::integer[],
-        $12::text::boolean[]/* events */, $24::bytea[]/* end */
-    ) AS c (show_id, most, total, sold, attempts, by_owner/* events */, events/* end */)
+        $12::text::boolean[]/* events */, $24::text::integer[], $25::text::integer[]/* end */
+    ) AS c (show_id, most, total, sold, attempts, by_owner/* events */, first_byte, bytes/* end */)
     -- The first two are known before any row of inventory is locked.
-    WHERE (SELECT count(*) FROM seated) = $25::integer
-      AND (SELECT count(*) FROM refused WHERE met) = $26::integer
+    WHERE (SELECT count(*) FROM seated) = $27::integer
+      AND (SELECT count(*) FROM refused WHERE met) = $28::integer
       AND i.show_id = c.show_id
       AND NOT i.closed AND c.most <= i.max_seats AND NOT (i.confirm_by_service AND c.by_owner)
       AND (i.available + i.reserved > c.total OR i.available + i.reserved = 0)
       AND (i.on_sale_at IS NULL OR i.on_sale_at <= clock_timestamp())
     RETURNING i.show_id, i.version, i.available, c.sold
-              /* events */, c.attempts, i.told_events - c.attempts + 1 AS seq, c.events/* end */
+              /* events */, c.attempts, i.told_events - c.attempts + 1 AS seq, c.first_byte, c.bytes/* end */
 ), moment AS MATERIALIZED (
-    SELECT clock_timestamp() AS now, count(*) = $27::integer AS met,
+    SELECT clock_timestamp() AS now, count(*) = $29::integer AS met,
            array_agg(show_id) FILTER (WHERE sold > 0) AS shows,
            array_agg(version) FILTER (WHERE sold > 0) AS versions,
            array_agg(available) FILTER (WHERE sold > 0) AS available
@@ -196,7 +196,7 @@ WITH seated AS (
            EXISTS (SELECT FROM event_readers WHERE name = 'broker') AS by_broker
 ), told AS (
     INSERT INTO outbox (show_id, seq, events, version, at, body, queued, published)
-    SELECT show_id, seq, attempts, version, now, '\xdd'::bytea || int4send(attempts) || counted.events,
+    SELECT show_id, seq, attempts, version, now, '\xdd'::bytea || int4send(attempts) || substr($26::bytea, first_byte, bytes),
            NOT by_webhooks, NOT by_broker
     FROM counted, listened, moment
     WHERE met
@@ -205,8 +205,8 @@ WITH seated AS (
 SELECT now, shows, versions, available,
        1 / (
            met
-           AND (SELECT count(*) FROM made) = $28::integer
-           /* events */AND (SELECT count(*) FROM told) = $27::integer/* end */
+           AND (SELECT count(*) FROM made) = $30::integer
+           /* events */AND (SELECT count(*) FROM told) = $29::integer/* end */
            AND NOT EXISTS (SELECT FROM refused WHERE held_until <= now)
        )::integer AS met
 FROM moment
