@@ -326,3 +326,33 @@ async def test_a_check_that_fails_does_not_end_listening(
     await listening(context, 2)
     await try_book(context, show, ["1"])
     await until_shown(other, show, 10)
+
+
+async def test_our_own_messages_are_not_read(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would spell out all that it has told, to find that it was itself."""
+    sent: list[str] = []
+
+    class Pool:
+        async def execute(self, _query: str, _channel: str, payloads: list[str]) -> None:
+            sent.extend(payloads)
+
+    one, other = (PostgresFeed(Database(""), Pool(), context.maps) for _ in range(2))
+    one.publish([Change(show, 2, 7, (1, 2), "BB") for show in range(1, 300)])
+    one.publish([Change(1, 3, 7, tuple(range(9_000)), "B" * 9_000)])
+    await one._flush()
+    assert len(sent) > 2
+    read: list[str] = []
+    real = feeds.decode
+
+    def note(payload: str) -> Any:
+        read.append(payload)
+        return real(payload)
+
+    monkeypatch.setattr(feeds, "decode", note)
+    for payload in sent:
+        one._take(payload)
+        one._take(payload.encode())
+    assert not read
+    for payload in sent:
+        other._take(payload)
+    assert read == sent

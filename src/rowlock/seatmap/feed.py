@@ -128,7 +128,10 @@ class PostgresFeed:
         self._pool = pool
         self._maps = maps
         self._broadcast = broadcast
-        self._sender = secrets.token_hex(4)
+        # With what stands before it, nine bytes: twelve letters of base 64, by which our own messages are known unread.
+        self._sender = secrets.token_hex(4)[:7]
+        self._own = encode(self._sender, [Change(0, 0, 0, (), "")])[0][:12]
+        self._own_bytes = self._own.encode()
         self._queue: deque[Change] = deque(maxlen=QUEUE_CHANGES_MAX)
         self._unsent: list[Change] = []  # out of the queue, and not told yet
         self._wanted = asyncio.Event()
@@ -244,6 +247,8 @@ class PostgresFeed:
         self._take(payload)
 
     def _take(self, payload: str | bytes) -> None:
+        if payload[:12] in (self._own, self._own_bytes):
+            return
         message = decode(payload)
         if message is None or message.sender == self._sender:
             return

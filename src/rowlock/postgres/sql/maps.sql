@@ -21,5 +21,6 @@ FROM (SELECT concat_ws('-', extract(epoch FROM pg_postmaster_start_time()),
 LEFT JOIN inventory i ON i.show_id = ANY ($1::bigint[])
 
 -- name: notify
--- Tell every process. $1: channel. $2: payloads.
-SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload
+-- Tell every process. $1: channel. $2: payloads. It is a transaction that writes nothing, and waits for no flush to disk:
+-- what it tells of was committed before.
+SELECT pg_notify($1, payload), set_config('synchronous_commit', 'off', true) FROM unnest($2::text[]) AS payload
