@@ -22,6 +22,7 @@ from rowlock.http import tokens
 
 CONNECTIONS = 64
 WARM_SECONDS = 2
+CROWD_CONNECTIONS = 256
 REQUESTS_PER_SECOND_MAX = 25_000  # more than any variant can answer: that many are made for each second
 
 MODES = {World.HOLDS: "confirm", World.READ: "read"}
@@ -58,7 +59,8 @@ def window(
     readers: int = 0,
 ) -> Rush:
     """Sell a new world for so long, after a warm-up on the same; with so many readers of the first show's live map."""
-    wanted = int((seconds + WARM_SECONDS) * REQUESTS_PER_SECOND_MAX)
+    crowd = max(1, connections // CROWD_CONNECTIONS)  # those who are refused ask again sooner
+    wanted = int((seconds + WARM_SECONDS) * REQUESTS_PER_SECOND_MAX * crowd)
     size = size or worlds.size_for(world, wanted)
     shows = worlds.make_shows(database.dsn, size, free=world is not World.SOLD)
     file = where / f"requests-{secrets.token_hex(4)}"
