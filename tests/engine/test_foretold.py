@@ -148,8 +148,12 @@ async def test_one_that_came_true_does_not_make_up_for_all(context: Context) -> 
     for _ in range(2_000):
         if foresight.foretell([], 0.0) is not None:
             tried += 1
-            foresight.was(right=chance.random() < 0.4)
+            foresight.was(right=chance.random() < 0.6)
     assert tried < 200
+    for _ in range(1_000):
+        if foresight.foretell([], 0.0) is not None:
+            foresight.was(right=True)
+    assert foresight.foretell([], 0.0) is not None, "and is trusted again"
 
 
 async def test_a_key_that_comes_again_and_again_costs_the_others_little(

@@ -30,11 +30,12 @@ _BOOK: Final = cuts(SQL.book_as_foretold)
 _FREE: Final = ord("A")
 _NO_MAP: Final = bytearray()
 
-# After a statement was not as foretold the next is not tried, after a second one the next two, and so on up to so many; one that
-# was makes up for one that was not. Where somebody else sells the same seats maps are always a moment late, and who sends
-# the same key again and again would have everybody's seats written and undone.
+# After a statement was not as foretold the next is not tried, after a second one the next two, and so on up to so many. One that
+# was saves a quarter of what one that was not costs, and makes up for as much. Where somebody else sells the same seats
+# maps are always a moment late, and who sends the same key again and again would have everybody's seats written and undone.
 PAUSE_STATEMENTS_MAX: Final = 64
-FAILED_MAX: Final = 6  # that are to be made up for
+RIGHT_SHARE: Final = 0.25
+DOUBT_MAX: Final = 6.0  # statements that are to be made up for
 
 
 class Foresight:
@@ -43,7 +44,7 @@ class Foresight:
     def __init__(self, maps: Maps) -> None:
         self._maps = maps
         self._pause = 0  # how many statements are not foretold
-        self._failed = 0  # how many were not as foretold, and are not made up for
+        self._doubt = 0.0  # how many were not as foretold, and are not made up for
 
     def foretell(self, lines: Sequence[Line], now: float) -> list[tuple[int, ...]] | None:
         """Which seats will stand in the way of each booking, none where it will be booked; None where it is better to ask."""
@@ -67,11 +68,11 @@ class Foresight:
     def was(self, *, right: bool) -> None:
         """Whether it came as foretold."""
         if right:
-            self._failed = max(0, self._failed - 1)
+            self._doubt = max(0.0, self._doubt - RIGHT_SHARE)
             return
         telemetry.BATCH_RETRIES.labels("unforeseen").inc()
-        self._pause = min(2**self._failed, PAUSE_STATEMENTS_MAX)
-        self._failed = min(self._failed + 1, FAILED_MAX)
+        self._pause = min(2 ** int(self._doubt), PAUSE_STATEMENTS_MAX)
+        self._doubt = min(self._doubt + 1, DOUBT_MAX)
 
 
 async def book_as_foretold(
