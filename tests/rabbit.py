@@ -84,11 +84,14 @@ class RabbitServer:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                     connection.sendall(b"AMQP\x00\x00\x09\x01")
                     if connection.recv(1):
-                        return
+                        break
             except OSError:
                 time.sleep(0.2)
             if self._node.poll() is not None:
                 break
+        # It takes connections before it has begun all that it has: a queue that is made then may never take a message.
+        if self._node.poll() is None and self.ask("rabbitmqctl", "await_startup").returncode == 0:
+            return
         raise AssertionError(f"RabbitMQ did not start: {(self.folder / 'log').read_text()[-3000:]}")
 
     def ask(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
