@@ -163,27 +163,26 @@ def _against_terms(command: Book, sale: Sale, world: World, now: datetime) -> Re
 def booked(command: Book, now: datetime, until: datetime | None = None) -> Booking:
     """The row of a booking that has its seats: firm, or held `until` then."""
     seats, firm = command.seats, until is None
-    return (
-        Booking(  # by position: so many keywords cost five times as much, and this is on every booking's path
-            command.booking_id,
-            command.show_id,
-            command.user_id,
-            command.customer_name,
-            command.email,
-            _FIRM if firm else _HELD,
-            None,  # reason
-            seats,
-            (),  # conflicts
-            len(seats),
-            command.amount_cents,
-            not firm,  # held
-            command.request_hash,
-            now,  # created_at
-            until,  # expires_at
-            now if firm else None,  # confirmed_at
-            now if firm else None,  # settled_at
-            until,  # release_at
-        )
+    # By position: so many keywords cost five times as much, and this is on every booking's path.
+    return Booking(
+        command.booking_id,
+        command.show_id,
+        command.user_id,
+        command.customer_name,
+        command.email,
+        _FIRM if firm else _HELD,
+        None,  # reason
+        seats,
+        (),  # conflicts
+        len(seats),
+        command.amount_cents,
+        not firm,  # held
+        command.request_hash,
+        now,  # created_at
+        until,  # expires_at
+        now if firm else None,  # confirmed_at
+        now if firm else None,  # settled_at
+        until,  # release_at
     )
 
 

@@ -152,7 +152,6 @@ class StraightLane(Lane):
 
     def _tell(self, entries: list[Entry], verdict: Callable[[], Verdict], seconds: float) -> None:
         """Tell everybody what their booking came to, and hand on what is left."""
-        observe_straight(len(entries), seconds)
         try:
             decisions, changes = verdict()
             self._feed.publish(changes)  # before anybody runs who has the answer
@@ -170,6 +169,7 @@ class StraightLane(Lane):
             return
         for entry in left:
             self._hand_on(entry)
+        observe_straight(len(entries), seconds)  # last: whatever becomes of the metrics, nobody waits for it
 
     def _count_left(self, entries: list[Entry], left: list[Entry]) -> None:
         """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
