@@ -19,7 +19,7 @@ from rowlock.engine.engine import Engine
 from rowlock.engine.lane import Busy, Crowded, Lane
 from rowlock.engine.lanes import FixedLanes
 from rowlock.engine.straight_lane import StraightLane
-from rowlock.http.door import Door
+from rowlock.http.door import Door, Head
 from rowlock.http.identity import Caller, Role
 from rowlock.http.rates import guests_at
 from rowlock.http.trails import trail_by
@@ -392,6 +392,32 @@ async def test_a_session_s_cookie_opens_the_door_to_our_own_page_only(dsn: str) 
         for foreign in ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, {}):
             sent = raw({"Content-Type": "application/json", **cookie, **foreign})
             assert not took(app, "/api/bookings", sent, body, print)
+
+
+async def test_a_head_that_was_read_lets_nobody_in_whom_it_should_not(dsn: str) -> None:
+    """On a connection that stays open a token would be good after it was revoked, and a limit would not hold."""
+    app = build(dsn, rate_bookings_per_minute=3)
+    async with running(app) as client:
+        show = await new_show(client)
+        await app.state.context.plans.get(show["id"])
+        door: Door = app.state.door
+        cleo, dan = token("customer", "cleo"), token("customer", "dan")
+
+        async def books(head: Head, seat: int) -> bool:
+            answered = asyncio.get_running_loop().create_future()
+            body = json.dumps({"show_id": show["id"], "seats": [str(seat)]}).encode()
+            return door.take(head, body, partial(_resolve, answered)) and await answered == 201
+
+        heads = [
+            door.read(b"/api/bookings", raw({"Content-Type": "application/json", **who}), None)
+            for who in (cleo, dan)
+        ]
+        cleos, dans = (head for head in heads if head is not None)
+        assert [await books(cleos, seat) for seat in (1, 2, 3, 4)] == [True, True, True, False]
+        assert await books(dans, 5)
+        gone = await client.delete("/api/session", params={"everywhere": True}, headers=dan)
+        assert gone.status_code == 204
+        assert not await books(dans, 6)
 
 
 async def test_a_refused_request_is_counted_once(dsn: str) -> None:
