@@ -54,7 +54,7 @@ audit: .venv/.dev ## look the locked dependencies up in the lists of known vulne
 licences: .venv/.dev ## list the licences of what Rowlock stands on; fails where one is not accepted
 	@$(PY) scripts/list_licences.py
 
-bench: .venv/.dev ## measure bookings beside PostgreSQL alone and Express, in some fifteen minutes (docs/benchmarks.md)
+bench: .venv/.dev ## measure bookings beside PostgreSQL alone and Express, in some eighteen minutes (docs/benchmarks.md)
 	$(PY) -m benchmarks.compare
 
 bench-full: .venv/.bench ## measure the rest, curves included, in some forty minutes
