@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -18,12 +19,14 @@ from rowlock.domain.trails import Trail, packed, unpacked
 from rowlock.engine.engine import Engine
 from rowlock.engine.lane import Busy, Crowded, Lane
 from rowlock.engine.lanes import FixedLanes
-from rowlock.engine.straight_lane import StraightLane
+from rowlock.engine.pace import Pace
+from rowlock.engine.straight_lane import StraightLane, _Common
 from rowlock.http.door import Door, Head
 from rowlock.http.identity import Caller, Role
 from rowlock.http.rates import guests_at
 from rowlock.http.trails import trail_by
 from rowlock.protocol import _AtTheDoor
+from rowlock.seatmap.maps import Maps
 from tests.http.api import ADA, ADMIN, BOB, SERVICE, build, new_show, running, token
 
 LIMIT = 1_000  # requests to book a minute, so that its headers are there
@@ -231,9 +234,7 @@ async def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> N
             self.full: set[Lane] = set()
 
     straight = StraightLane.__new__(StraightLane)
-    straight._finding = straight._unknown = False
-    straight._aside = {}
-    straight._aside_until = 0.0
+    straight._common = _Common(deque(), Pace(1), Maps.__new__(Maps))
     lanes = Lanes(straight)
     refused: list[Lane] = []
 
@@ -256,11 +257,11 @@ async def test_whom_a_crowd_refuses_unread(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(map(lanes.refuses, wishes)) == [False, False, True]
     lanes.full = {straight, *lanes._lanes}
     assert all(map(lanes.refuses, wishes))
-    now = asyncio.get_running_loop().time()
-    straight._aside, straight._aside_until = {1: now + 5}, now + 5
+    aside = straight._common.aside
+    aside.add({1})
     lanes.full = {straight, lanes._lanes[0]}
     assert not lanes.refuses(named), "it may be for another lane"
-    straight._aside_until = now - 1
+    monkeypatch.setattr(aside, "_last", asyncio.get_running_loop().time() - 1)
     assert lanes.refuses(named), "for a moment only"
     lanes._straight = None
     assert not lanes.refuses(named)

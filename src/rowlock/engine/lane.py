@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from time import thread_time
 from typing import Any, NamedTuple, Protocol
 
@@ -119,6 +119,11 @@ class Entry(NamedTuple):
     since: float
     line: Line | None = None
 
+    @property
+    def show_id(self) -> int:
+        """Its show."""
+        return self.command.show_id
+
 
 class Lane:
     """A queue, a connection, and the task that takes from the one to the other."""
@@ -190,7 +195,7 @@ class Lane:
             pace.refuse()
             raise Crowded
         self._queue.append(Entry(command, answer, now, line))
-        self._wanted.set()
+        self._wake(command)
 
     def accept(self, entry: Entry) -> None:
         """Queue what another lane took and could not decide."""
@@ -220,8 +225,8 @@ class Lane:
     async def _run(self) -> None:
         time = asyncio.get_running_loop().time
         while True:
-            if not self._queue:
-                if self._closing:
+            if not self._is_ready():
+                if self._closing and not self._queue:
                     return
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -243,22 +248,41 @@ class Lane:
             finally:
                 now = time()
                 self._pace.end(now, len(entries), now - began, thread_time() - began_work)
+                self._ended()
 
-    def _take(self) -> list[Entry]:
-        """The next batch: what waits, up to the bounds; at least one."""
+    def _wake(self, _command: Command) -> None:
+        """A command was queued: wake the task, if it has to do with it now."""
+        self._wanted.set()
+
+    def _is_ready(self) -> bool:
+        """Whether the next batch can begin."""
+        return bool(self._queue)
+
+    def _ended(self) -> None:
+        """A batch has ended, whatever came of it."""
+
+    def _take(self, passed_over: Container[int] = ()) -> list[Entry]:
+        """The next batch: what waits, up to the bounds; at least one, if there is any that is not of a show passed over."""
         entries: list[Entry] = []
-        seats = 0
-        while self._queue and len(entries) < BATCH_COMMANDS_MAX:
-            command = self._queue[0].command
+        left: list[Entry] = []
+        queue, seats = self._queue, 0
+        while queue and len(entries) < BATCH_COMMANDS_MAX:
+            entry = queue.popleft()
+            command = entry.command
+            if command.show_id in passed_over:
+                left.append(entry)
+                continue
             size = (
                 command.wanted_count
                 if isinstance(command, Book) and command.wanted_count
                 else len(command.seats)
             )
             if entries and seats + size > BATCH_SEATS_MAX:
+                left.append(entry)
                 break
             seats += size
-            entries.append(self._queue.popleft())
+            entries.append(entry)
+        queue.extendleft(reversed(left))
         return entries
 
     async def _serve(self, entries: list[Entry]) -> None:

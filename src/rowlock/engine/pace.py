@@ -44,7 +44,7 @@ class Pace:
         self._batch_max = batch_max
         self._seconds = 0.0  # that a batch takes
         self._busy_share = 0.0  # of that, at work
-        self._at_work = False
+        self._at_work = 0  # how many batches are
         self._ended_at = 0.0  # the last batch
         self.bounded = False  # whether the load lasts, so that not all are let wait
         self._long_since: float | None = None
@@ -55,7 +55,7 @@ class Pace:
         """A batch begins, and has left so many commands waiting."""
         if self.bounded:
             self._look(now)
-        self._at_work = True
+        self._at_work += 1
         if left <= self._batch_max:
             self._long_since = None
         elif self._long_since is None:
@@ -66,7 +66,7 @@ class Pace:
 
     def end(self, now: float, commands: int, seconds: float, busy_seconds: float) -> None:
         """A batch of so many took so long, in which this process was at work for so long, on whatever it was."""
-        self._at_work = False
+        self._at_work -= 1
         self._ended_at = now
         self._served += commands
         self._seconds += _SHARE_OF_NEW * (seconds - self._seconds)

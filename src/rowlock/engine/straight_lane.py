@@ -5,7 +5,8 @@ and none of them waits for a hold or a pick of somebody else's. What the stateme
 its show, and the next of that show with it, for a moment: where all is nearly sold, or only a service may confirm, asking
 twice would cost twice.
 
-The next statement goes out before the last one's answers are read and told: PostgreSQL is what all wait for.
+The next statement goes out before the last one's answers are read and told: PostgreSQL is what all wait for. And where as
+many wait as are in flight, the next goes out at once, in a second session (turns.py).
 
 What a failure does:
 
@@ -19,7 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from functools import partial
 from time import perf_counter
@@ -41,9 +43,12 @@ from rowlock.engine.lane import (
     answer,
     fail,
 )
+from rowlock.engine.pace import Pace
 from rowlock.engine.straight import Line, Verdict, book_straight, line_of, split, verdict_of
+from rowlock.engine.turns import Turns
 from rowlock.postgres.errors import Trouble, diagnose, is_cancelled
 from rowlock.postgres.pool import connect_lane
+from rowlock.seatmap.maps import Maps
 
 log = structlog.get_logger(__name__)
 
@@ -62,41 +67,136 @@ class Session(NamedTuple):
     began: datetime | None
 
 
-class StraightLane(Lane):
-    """A lane that only takes what has a line. `hand_on` is given what it leaves to the lanes of shows."""
+class _Aside:
+    """Shows whose bookings go to their own lanes for a moment, because a statement would only leave them."""
 
-    def __init__(self, *parts: Any, hand_on: Callable[[Entry], None], **terms: Any) -> None:
-        super().__init__(*parts, **terms)
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+        self._last = 0.0  # of these
+        self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
+
+    def any(self) -> bool:
+        """Whether there is one."""
+        if self._until and asyncio.get_running_loop().time() >= self._last:
+            self._until.clear()
+        return bool(self._until)
+
+    def has(self, show_id: int) -> bool:
+        """Whether a show is one."""
+        return self.any() and self._until.get(show_id, 0.0) > asyncio.get_running_loop().time()
+
+    def add(self, shows: Iterable[int]) -> None:
+        """Set shows aside."""
+        if len(self._until) > SHOWS_MAX:
+            self._until.clear()
+        self._last = asyncio.get_running_loop().time() + ASIDE_SECONDS
+        self._until.update(dict.fromkeys(shows, self._last))
+
+    def note(self, entries: list[Entry], left: list[Entry]) -> None:
+        """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
+        if not (left or self._left):  # the rule
+            return
+        shows = {entry.command.show_id for entry in left}
+        decided = {
+            entry.command.show_id for entry in entries if entry.line is not None and entry.answer.done()
+        }
+        for show_id in decided:
+            self._left.pop(show_id, None)
+        if len(self._left) > SHOWS_MAX:
+            self._left.clear()
+        for show_id in shows - decided:
+            times = self._left[show_id] = self._left.get(show_id, 0) + 1
+            if times >= LEFT_TIMES_MAX:
+                del self._left[show_id]
+                self.add({show_id})
+
+
+class _Common:
+    """What the two sessions of a lane have in common."""
+
+    def __init__(self, queue: deque[Entry], pace: Pace, maps: Maps) -> None:
+        self.queue = queue
+        self.pace = pace
+        self.turns = Turns(queue)
+        self.aside = _Aside()
+        self.foresight = Foresight(maps)
+        self.finding = 0  # how many statements whose answers were lost
+        self.unknown = False  # whether the server does not tell which session is ours
+
+
+class StraightLane(Lane):
+    """A lane that only takes what has a line. `hand_on` is given what it leaves to the lanes of shows.
+
+    Its second session is a lane like it, which it makes itself and which has no queue of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *parts: Any,
+        hand_on: Callable[[Entry], None],
+        common: _Common | None = None,
+        **terms: Any,
+    ) -> None:
+        super().__init__(name, *parts, **terms)
         self._hand_on = hand_on
         self._session: Session | None = None
         self._finding = False  # what became of a statement whose answer was lost
-        self._unknown = False  # whether the server does not tell which session is ours
-        self._aside: dict[int, float] = {}  # shows, and until when they are not for this lane
-        self._aside_until = 0.0  # the last of them
-        self._foresight = Foresight(self._maps)
-        self._left: dict[int, int] = {}  # shows all of whose bookings were left, how many times in a row
+        self._second: StraightLane | None = None
+        if common is None:
+            common = _Common(self._queue, self._pace, self._maps)
+            self._second = StraightLane(f"{name}, second", *parts, hand_on=hand_on, common=common, **terms)
+        self._common, self._turns = common, common.turns
+        self._queue, self._pace = common.queue, common.pace
+        self._number = 1 if self._second is None else 0
+        self._wanted = self._turns.wanted[self._number]
+
+    @property
+    def working(self) -> bool:
+        """Whether a statement is in flight, or commands wait."""
+        return any(wanted.is_set() for wanted in self._turns.wanted)
+
+    def start(self) -> None:
+        """Begin to take commands."""
+        super().start()
+        if self._second is not None:
+            self._second.start()
+
+    async def close(self, seconds_max: float | None = None) -> None:
+        """Take no more, finish what is queued, and end. A second call waits for the same."""
+        sessions = [super().close(seconds_max)]
+        if self._second is not None:
+            sessions.append(self._second.close(seconds_max))
+        await asyncio.gather(*sessions)
 
     def line_of(self, command: Command) -> Line | None:
         """A command's line; None where it is not for this lane."""
-        if self._finding or self._unknown:
-            return None
-        if (
-            self._aside
-            and self._is_any_aside()
-            and self._aside.get(command.show_id, 0.0) > asyncio.get_running_loop().time()
-        ):
+        common = self._common
+        if common.finding or common.unknown or common.aside.has(command.show_id):
             return None
         return line_of(command)
 
     def takes(self, body: bytes) -> bool:
         """Whether a request for seats with this body is for this lane for sure, as far as can be told unread."""
-        return b'"confirm"' not in body and not (self._finding or self._unknown or self._is_any_aside())
+        common = self._common
+        return b'"confirm"' not in body and not (common.finding or common.unknown or common.aside.any())
 
-    def _is_any_aside(self) -> bool:
-        """Whether any show's bookings go to its own lane."""
-        if self._aside and asyncio.get_running_loop().time() >= self._aside_until:
-            self._aside.clear()
-        return bool(self._aside)
+    def _wake(self, command: Command) -> None:
+        self._turns.came(command.show_id)
+
+    def _is_ready(self) -> bool:
+        return self._turns.is_ready(self._number)
+
+    def _take(self, passed_over: Container[int] = ()) -> list[Entry]:
+        entries = super()._take(passed_over or self._turns.beside(self._number))
+        self._turns.begin(self._number, entries)
+        return entries
+
+    def _ended(self) -> None:
+        self._turns.end(self._number)
+        if self._closing:  # the other one may wait for this one's end, and for nothing else
+            for wanted in self._turns.wanted:
+                wanted.set()
 
     async def _serve(self, entries: list[Entry]) -> None:
         straight, others = split(self._drop_late(entries, None))
@@ -112,7 +212,7 @@ class StraightLane(Lane):
             if is_cancelled(error):
                 raise
             return entries
-        if self._unknown:
+        if self._common.unknown:
             return entries
         assert self._batch is not None, "it is connected"
         self._batch.warned = False
@@ -127,7 +227,7 @@ class StraightLane(Lane):
                 return await self._find(entries, repr(error))
             telemetry.BATCH_RETRIES.labels(trouble.value).inc()
             log.info("straight_bookings_undone", trouble=trouble.value, error=repr(error))
-            self._set_aside({entry.command.show_id for entry in entries})
+            self._common.aside.add({entry.command.show_id for entry in entries})
             return entries
         if self._batch.warned:
             # It is over, and a synchronous standby may not have it yet. What reads it under its locks waits for that.
@@ -141,10 +241,11 @@ class StraightLane(Lane):
         """Book what can be booked; it holds when this returns. What is returned tells what came of it."""
         connection = self._connection
         assert connection is not None, "it is connected"
-        foretold = self._foresight.foretell(lines, asyncio.get_running_loop().time())
+        foresight = self._common.foresight
+        foretold = foresight.foretell(lines, asyncio.get_running_loop().time())
         if foretold is not None:
             row = await book_as_foretold(connection, lines, foretold, COMMIT_SECONDS_MAX, self._events)
-            self._foresight.was(right=row is not None)
+            foresight.was(right=row is not None)
             if row is not None:
                 return partial(verdict_of_foretold, lines, foretold, row)
         row = await book_straight(connection, lines, COMMIT_SECONDS_MAX, self._events)
@@ -156,8 +257,7 @@ class StraightLane(Lane):
             decisions, changes = verdict()
             self._feed.publish(changes)  # before anybody runs who has the answer
             left = answer(entries, decisions)
-            if left or self._left:
-                self._count_left(entries, left)
+            self._common.aside.note(entries, left)
         except Exception:
             # It holds, whatever it is. To run what is left again would be right only if we knew what was told.
             log.exception("straight_bookings_untold", commands=len(entries))
@@ -171,28 +271,6 @@ class StraightLane(Lane):
             self._hand_on(entry)
         observe_straight(len(entries), seconds)  # last: whatever becomes of the metrics, nobody waits for it
 
-    def _count_left(self, entries: list[Entry], left: list[Entry]) -> None:
-        """Set shows aside all of whose bookings are left again and again: their sale is over, say, or only for services."""
-        shows = {entry.command.show_id for entry in left}
-        decided = {
-            entry.command.show_id for entry in entries if entry.line is not None and entry.answer.done()
-        }
-        for show_id in decided:
-            self._left.pop(show_id, None)
-        if len(self._left) > SHOWS_MAX:
-            self._left.clear()
-        for show_id in shows - decided:
-            times = self._left[show_id] = self._left.get(show_id, 0) + 1
-            if times >= LEFT_TIMES_MAX:
-                del self._left[show_id]
-                self._set_aside({show_id})
-
-    def _set_aside(self, shows: Iterable[int]) -> None:
-        if len(self._aside) > SHOWS_MAX:
-            self._aside.clear()
-        self._aside_until = asyncio.get_running_loop().time() + ASIDE_SECONDS
-        self._aside.update(dict.fromkeys(shows, self._aside_until))
-
     async def _find(self, entries: list[Entry], cause: str) -> list[Entry]:
         """Find out what became of bookings whose answer was lost: end their session, then read their rows."""
         session = self._session
@@ -202,6 +280,7 @@ class StraightLane(Lane):
         doubt_since = asyncio.get_running_loop().time()
         self._disconnect()
         self._finding = True
+        self._common.finding += 1
         while self._queue:  # the others need not wait for that
             self._hand_on(self._queue.popleft())
         pause = RETRY_SECONDS_FIRST
@@ -214,6 +293,7 @@ class StraightLane(Lane):
             return []
         finally:
             self._finding = False
+            self._common.finding -= 1
             self._disconnect()  # that connection waits longer for locks
 
     async def _is_gone(self, session: Session) -> bool:
@@ -242,7 +322,7 @@ class StraightLane(Lane):
             raise
         self._session = session
         # A role that sets another one may not see its own session: a lost statement's could not be known.
-        self._unknown = session.began is None
+        self._common.unknown = session.began is None
         return connection
 
 

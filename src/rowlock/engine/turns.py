@@ -1,0 +1,75 @@
+"""Turns: when a lane that has two sessions begins a statement in one beside a statement in the other.
+
+PostgreSQL is what all wait for, and between a statement's end and the next one's begin it stands still: for its own flush, and
+until its answer is read. So a second statement goes out while the first is in flight, where as many wait as are in that:
+sooner, and both would be small, which costs more than it brings (a statement's cost is shared by its bookings).
+It takes only shows that the first has nothing of, for it would wait for their locks, and would not know what becomes of their
+seats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol
+
+# In a statement with more of them, what lies between it and the next is little.
+BESIDE_MAX = 64
+
+
+class Waits(Protocol):
+    """Whoever waits for something of a show."""
+
+    @property
+    def show_id(self) -> int:
+        """The show."""
+
+
+class Turns:
+    """The turns of two sessions, 0 and 1, at one queue. `wanted` are set when they are to look at it."""
+
+    def __init__(self, queue: Collection[Waits]) -> None:
+        self.wanted = (asyncio.Event(), asyncio.Event())
+        self._queue = queue
+        self._in_flight = [0, 0]  # how many, in each
+        self._shows: list[frozenset[int]] = [frozenset(), frozenset()]  # of these shows
+        self._others = 0  # how many wait that are of none of them
+
+    def came(self, show_id: int) -> None:
+        """Somebody was queued."""
+        first, second = self._in_flight
+        if first and second:
+            return  # whoever ends first sees to it
+        if not (first or second):
+            self.wanted[0].set()
+            return
+        ahead = 0 if first else 1
+        if show_id not in self._shows[ahead]:
+            self._others += 1
+            if self._others >= self._in_flight[ahead]:
+                self.wanted[1 - ahead].set()
+
+    def is_ready(self, session: int) -> bool:
+        """Whether a session that has nothing in flight is to begin."""
+        ahead = self._in_flight[1 - session]
+        return bool(self._queue) and (not ahead or self._others >= ahead <= BESIDE_MAX)
+
+    def beside(self, session: int) -> frozenset[int]:
+        """The shows that a session is to pass over."""
+        return self._shows[1 - session]
+
+    def begin(self, session: int, taken: Collection[Waits]) -> None:
+        """A session has taken these from the queue."""
+        self._in_flight[session] = len(taken)
+        self._shows[session] = frozenset([one.show_id for one in taken])
+        self._count()
+
+    def end(self, session: int) -> None:
+        """They are not in flight any more."""
+        self._in_flight[session] = 0
+        self._shows[session] = frozenset()
+        self._count()
+
+    def _count(self) -> None:
+        first, second = self._shows
+        self._others = sum([one.show_id not in first and one.show_id not in second for one in self._queue])
