@@ -30,7 +30,12 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=tuple(PARTS), help="some parts (all)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each variant is measured (3)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="how often each variant is measured (3); 2 n - 1 times in spread and hot",
+    )
     parser.add_argument("--seconds", type=int, default=6, help="of a window (6), after 2 s to warm up")
     wished = parser.parse_args()
     wrk.find()

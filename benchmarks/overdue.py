@@ -75,6 +75,7 @@ def sweep(bench: Bench) -> None:
 
 def _measure(bench: Bench) -> Swept:
     dsn = bench.database.dsn
+    bench.clear()
     with rowlock(bench.where, bench.database, bench.workers, **SETTINGS) as (server, authorization):
         shows = worlds.make_shows(dsn, SPREAD)
         file = bench.where / f"sweep-{secrets.token_hex(4)}"

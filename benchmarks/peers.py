@@ -28,6 +28,7 @@ from benchmarks.servers import Postgres, Server
 from benchmarks.worlds import Size, World
 
 DATABASE = "peers"
+TABLES = ("shows", "seats", "bookings", "booking_seats")
 TRANSACTION, STATEMENT = "transaction", "statement"
 EXPRESS = Path(__file__).with_name("express")
 THREADS = 2  # of pgbench: two cores
@@ -87,6 +88,7 @@ class Peers:
         """A new world for so many bookings, as worlds.py makes them for Rowlock."""
         size = worlds.size_for(world, pairs)
         first = asyncio.run(_make_shows(self.dsn, size))
+        os.sync()  # as worlds.py does
         return Shows(first, size, world is World.SPREAD)
 
     def bookings(self) -> int:

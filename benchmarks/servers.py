@@ -101,6 +101,21 @@ def fetch(database: Postgres, query: str) -> list[tuple[Any, ...]]:
     return asyncio.run(run())
 
 
+def truncate(dsn: str, tables: Sequence[str]) -> None:
+    """Empty these tables, as far as they are there yet."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            found = [table for table in tables if await connection.fetchval("SELECT to_regclass($1)", table)]
+            if found:
+                await connection.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
 def cpu_seconds(pid: int) -> float:
     """The CPU time of a process and those beneath it, as far as they still run."""
     seconds = 0.0

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -84,8 +85,12 @@ def size_for(world: World, requests: int) -> Size:
 
 
 def make_shows(dsn: str, size: Size, *, free: bool = True) -> list[int]:
-    """New shows; returns their ids. What was written before is on disk, so that no checkpoint is due meanwhile."""
-    return asyncio.run(_make_shows(dsn, size, free))
+    """New shows; returns their ids. What was written before is on disk, so that no checkpoint is due meanwhile, and so are they:
+    what the kernel has not written yet it would write while they are sold.
+    """
+    ids = asyncio.run(_make_shows(dsn, size, free))
+    os.sync()
+    return ids
 
 
 async def _make_shows(dsn: str, size: Size, free: bool) -> list[int]:
