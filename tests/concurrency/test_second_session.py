@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 
 from rowlock.domain.outcomes import Outcome
 from rowlock.engine import straight_lane
+from rowlock.engine.lane import Entry
 from rowlock.engine.straight_lane import StraightLane
+from rowlock.engine.turns import Turns
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
 from rowlock.postgres.pool import Database
@@ -135,20 +138,80 @@ async def test_its_answer_is_lost(
 
 
 async def test_the_first_answer_is_lost_meanwhile(
-    context: Context, proxy_and_address: tuple[Proxy, str]
+    context: Context, proxy_and_address: tuple[Proxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second session's statement would be taken for lost, too, or what waits for neither be forgotten."""
     shows = [await make_show(context, 20) for _ in range(4)]
     for show in shows:
         await asyncio.gather(*(try_book(context, show, [seat]) for seat in ("19", "20")))
+    first, *others = shows
+    second = _first(context)._second
+    assert second is not None
+    await second._connected()
     proxy, _ = proxy_and_address
     proxy.lose(Loss.ANSWER)
-    answers = await asyncio.gather(
-        *(try_book(context, show, [str(seat)], f"{seat}") for seat in range(1, 11) for show in shows)
-    )
+    taken: list[tuple[int, frozenset[int]]] = []
+    begin = Turns.begin
+
+    def spied(turns: Turns, session: int, entries: Any) -> None:
+        taken.append((session, turns.beside(session)))
+        begin(turns, session, entries)
+
+    monkeypatch.setattr(Turns, "begin", spied)
+    wishes = [asyncio.create_task(try_book(context, first, [str(seat)])) for seat in range(1, 4)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wishes += [
+        asyncio.create_task(try_book(context, show, [str(seat)])) for seat in range(1, 11) for show in others
+    ]
+    wishes += [asyncio.create_task(try_book(context, first, [str(seat)])) for seat in range(4, 11)]
+    answers = await asyncio.gather(*wishes)
     assert proxy.lost == 1
+    assert (1, frozenset({first})) in taken, "beside the one that was lost"
     assert {answer.outcome for answer in answers} == {Outcome.CONFIRMED}
     assert [(await find_show(context, show)).booked_seats for show in shows] == [12] * 4
+    await audit(context)
+
+
+async def test_no_second_connection_is_to_be_had(
+    context: Context, blocked: Blocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session that has none would take from the one that works, and have all its bookings wait for nothing."""
+    shows = [await make_show(context, 60) for _ in range(6)]
+    tried = asyncio.Event()
+
+    async def hangs(*_: object) -> None:
+        tried.set()
+        await asyncio.sleep(0.2)
+        raise TimeoutError
+
+    monkeypatch.setattr(StraightLane, "_connect", hangs)
+    monkeypatch.setattr(straight_lane, "CONNECT_AGAIN_SECONDS", 0.3)
+
+    async def buy(show: int, number: int) -> None:
+        for seat in range(number, 51, 3):  # a show's last ones are for batches
+            assert (await try_book(context, show, [str(seat)])).outcome is Outcome.CONFIRMED
+
+    handed_on: list[object] = []
+    lane = _first(context)
+    hand_on = lane._hand_on
+
+    def spied(entry: Entry) -> None:
+        handed_on.append(entry)
+        hand_on(entry)
+
+    monkeypatch.setattr(lane, "_hand_on", spied)
+    buyers = asyncio.gather(*(buy(show, number) for show in shows for number in (1, 2, 3)))
+    await asyncio.wait_for(tried.wait(), 5)
+    await blocked.let_go()
+    began = asyncio.get_running_loop().time()
+    await buyers
+    await blocked.waiting
+    assert asyncio.get_running_loop().time() - began < 5
+    assert not handed_on
+    assert [(await find_show(context, show)).booked_seats for show in shows] == [50] * 6
+    monkeypatch.undo()
+    await asyncio.sleep(0.3)
     await audit(context)
 
 

@@ -102,3 +102,15 @@ def test_a_batch_that_takes_long_is_no_rest() -> None:
     now = _crowd(pace)
     pace.begin(now, left=BATCH)
     assert pace.is_full(BATCH, now + REST_SECONDS * 3)
+
+
+def test_one_of_two_batches_in_flight_is_no_rest() -> None:
+    """A crowd would be let in at once because one statement of two was quick, while all wait for the other."""
+    pace = Pace(BATCH)
+    now = _crowd(pace)
+    pace.begin(now, 500)
+    pace.begin(now, 500)
+    pace.end(now, BATCH, 0.02, 0.02)
+    assert pace.is_full(BATCH, now + REST_SECONDS * 3)
+    pace.end(now, BATCH, 0.02, 0.02)
+    assert not pace.is_full(BATCH, now + REST_SECONDS * 3)

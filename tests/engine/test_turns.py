@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rowlock.engine.lane import BATCH_COMMANDS_MAX, BATCH_SEATS_MAX, Entry, Lane
-from rowlock.engine.turns import BESIDE_MAX, Turns
+from rowlock.engine.turns import BESIDE_MAX, LATE_SECONDS, Turns
 
 
 class Wish(NamedTuple):
@@ -24,7 +24,8 @@ class Desk:
 
     def __init__(self) -> None:
         self.queue: deque[Wish] = deque()
-        self.turns = Turns(self.queue)
+        self.now = 0.0
+        self.turns = Turns(self.queue, lambda: self.now)
 
     def come(self, *shows: int) -> list[int]:
         """Queue wishes; which sessions that woke."""
@@ -121,6 +122,29 @@ def test_large_ones_go_alone(desk: Desk) -> None:
     assert not desk.turns.is_ready(1)
     desk.turns.end(0)
     assert desk.ready() == [0, 1]
+
+
+def test_nobody_is_held_up_by_a_late_one(desk: Desk) -> None:
+    """All shows would wait until a lock of one is let go, or a lost answer is found."""
+    desk.come(*[1] * (BESIDE_MAX + 1))
+    desk.begin(0)
+    assert desk.come(2) == []
+    desk.now = LATE_SECONDS + 0.01
+    assert desk.turns.is_ready(1)
+    assert desk.come(1) == [], "of the late one's show"
+    assert desk.come(3) == [1]
+    assert desk.begin(1) == [2, 3]
+
+
+def test_each_is_woken_for_its_end(desk: Desk) -> None:
+    """A shutdown would last as long as it may."""
+    desk.come(1)
+    desk.begin(0)
+    desk.come(1)
+    desk.turns.closing = True
+    desk.come()
+    desk.turns.end(0)
+    assert all(wanted.is_set() for wanted in desk.turns.wanted)
 
 
 def test_what_was_taken_away_is_not_waited_for(desk: Desk) -> None:

@@ -389,7 +389,8 @@ class Lane:
         }
         if given_back:
             self._given_back |= given_back
-            waiting, self._queue = self._queue, deque()
+            waiting = list(self._queue)
+            self._queue.clear()
             self._queue.extend(entry for entry in waiting if not self._give_back(entry))
         kept = []
         for entry, is_late in zip(entries, late, strict=True):

@@ -58,6 +58,7 @@ LOCK_SECONDS_MAX = 0.05
 ASIDE_SECONDS = 1.0
 LEFT_TIMES_MAX = 3
 SHOWS_MAX = 10_000  # to remember either of
+CONNECT_AGAIN_SECONDS = 5.0  # a second session that can't be had
 
 
 class Session(NamedTuple):
@@ -149,6 +150,8 @@ class StraightLane(Lane):
         self._common, self._turns = common, common.turns
         self._queue, self._pace = common.queue, common.pace
         self._number = 1 if self._second is None else 0
+        self._connecting: asyncio.Task[None] | None = None
+        self._connect_not_before = 0.0
         self._wanted = self._turns.wanted[self._number]
 
     @property
@@ -164,7 +167,10 @@ class StraightLane(Lane):
 
     async def close(self, seconds_max: float | None = None) -> None:
         """Take no more, finish what is queued, and end. A second call waits for the same."""
+        self._turns.closing = True
         sessions = [super().close(seconds_max)]
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._second is not None:
             sessions.append(self._second.close(seconds_max))
         await asyncio.gather(*sessions)
@@ -185,7 +191,37 @@ class StraightLane(Lane):
         self._turns.came(command.show_id)
 
     def _is_ready(self) -> bool:
-        return self._turns.is_ready(self._number)
+        if not self._turns.is_ready(self._number):
+            return False
+        if self._number == 0 or self._is_connected:
+            return True
+        # The first one serves them meanwhile. It may have a connection where no other is to be had.
+        self._begin_to_connect()
+        if self._turns.is_alone(self._number):
+            self._turns.wanted[0].set()
+        return False
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    def _begin_to_connect(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._turns.closing or self._connecting is not None or now < self._connect_not_before:
+            return
+        self._connect_not_before = now + CONNECT_AGAIN_SECONDS
+        self._connecting = asyncio.create_task(self._connect_aside(), name=f"lane {self.name} connects")
+
+    async def _connect_aside(self) -> None:
+        try:
+            await self._connected()
+            self._wanted.set()
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
+            log.warning("second_session_not_connected", lane=self.name, error=repr(error))
+        finally:
+            self._connecting = None
 
     def _take(self, passed_over: Container[int] = ()) -> list[Entry]:
         entries = super()._take(passed_over or self._turns.beside(self._number))
@@ -194,9 +230,6 @@ class StraightLane(Lane):
 
     def _ended(self) -> None:
         self._turns.end(self._number)
-        if self._closing:  # the other one may wait for this one's end, and for nothing else
-            for wanted in self._turns.wanted:
-                wanted.set()
 
     async def _serve(self, entries: list[Entry]) -> None:
         straight, others = split(self._drop_late(entries, None))
@@ -212,7 +245,7 @@ class StraightLane(Lane):
             if is_cancelled(error):
                 raise
             return entries
-        if self._common.unknown:
+        if self._common.unknown or self._session is None or self._session.began is None:
             return entries
         assert self._batch is not None, "it is connected"
         self._batch.warned = False
@@ -281,10 +314,10 @@ class StraightLane(Lane):
         self._disconnect()
         self._finding = True
         self._common.finding += 1
-        while self._queue:  # the others need not wait for that
-            self._hand_on(self._queue.popleft())
         pause = RETRY_SECONDS_FIRST
         try:
+            while self._queue:  # the others need not wait for that
+                self._hand_on(self._queue.popleft())
             while entries := self._drop_late(entries, doubt_since):
                 if await self._is_gone(session):
                     return await self._settle(entries, self._decide_batch, doubt_since)

@@ -4,17 +4,20 @@ PostgreSQL is what all wait for, and between a statement's end and the next one'
 until its answer is read. So a second statement goes out while the first is in flight, where as many wait as are in that:
 sooner, and both would be small, which costs more than it brings (a statement's cost is shared by its bookings).
 It takes only shows that the first has nothing of, for it would wait for their locks, and would not know what becomes of their
-seats.
+seats. Where the first takes long, because somebody has locked a row by hand, or its answer was lost, others don't wait for
+company.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from time import monotonic
 from typing import Protocol
 
 # In a statement with more of them, what lies between it and the next is little.
 BESIDE_MAX = 64
+LATE_SECONDS = 0.25  # statements take some milliseconds
 
 
 class Waits(Protocol):
@@ -28,12 +31,15 @@ class Waits(Protocol):
 class Turns:
     """The turns of two sessions, 0 and 1, at one queue. `wanted` are set when they are to look at it."""
 
-    def __init__(self, queue: Collection[Waits]) -> None:
+    def __init__(self, queue: Collection[Waits], clock: Callable[[], float] = monotonic) -> None:
         self.wanted = (asyncio.Event(), asyncio.Event())
+        self.closing = False  # whether nobody comes any more
         self._queue = queue
+        self._clock = clock
         self._in_flight = [0, 0]  # how many, in each
         self._shows: list[frozenset[int]] = [frozenset(), frozenset()]  # of these shows
-        self._others = 0  # how many wait that are of none of them
+        self._began = [0.0, 0.0]
+        self._others = 0  # how many wait that are of none of them; counted while there are any
 
     def came(self, show_id: int) -> None:
         """Somebody was queued."""
@@ -46,13 +52,22 @@ class Turns:
         ahead = 0 if first else 1
         if show_id not in self._shows[ahead]:
             self._others += 1
-            if self._others >= self._in_flight[ahead]:
+            if self._lets_begin(ahead):
                 self.wanted[1 - ahead].set()
+
+    def is_alone(self, session: int) -> bool:
+        """Whether the other session has nothing in flight."""
+        return not self._in_flight[1 - session]
 
     def is_ready(self, session: int) -> bool:
         """Whether a session that has nothing in flight is to begin."""
-        ahead = self._in_flight[1 - session]
-        return bool(self._queue) and (not ahead or self._others >= ahead <= BESIDE_MAX)
+        return bool(self._queue) and (self.is_alone(session) or self._lets_begin(1 - session))
+
+    def _lets_begin(self, ahead: int) -> bool:
+        """Whether there may be a statement beside the one that a session has in flight."""
+        if self._others >= self._in_flight[ahead] <= BESIDE_MAX:
+            return True
+        return self._others > 0 and self._clock() - self._began[ahead] > LATE_SECONDS
 
     def beside(self, session: int) -> frozenset[int]:
         """The shows that a session is to pass over."""
@@ -62,6 +77,7 @@ class Turns:
         """A session has taken these from the queue."""
         self._in_flight[session] = len(taken)
         self._shows[session] = frozenset([one.show_id for one in taken])
+        self._began[session] = self._clock()
         self._count()
 
     def end(self, session: int) -> None:
@@ -69,7 +85,13 @@ class Turns:
         self._in_flight[session] = 0
         self._shows[session] = frozenset()
         self._count()
+        if self.closing:  # the other one may wait for this one's end, and for nothing else
+            for wanted in self.wanted:
+                wanted.set()
 
     def _count(self) -> None:
         first, second = self._shows
-        self._others = sum([one.show_id not in first and one.show_id not in second for one in self._queue])
+        if first or second:
+            self._others = sum(
+                [one.show_id not in first and one.show_id not in second for one in self._queue]
+            )
