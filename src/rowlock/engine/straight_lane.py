@@ -84,6 +84,8 @@ class _Aside:
 
     def has(self, show_id: int) -> bool:
         """Whether a show is one."""
+        if not self._until:  # the rule, and the way of every booking
+            return False
         return self.any() and self._until.get(show_id, 0.0) > asyncio.get_running_loop().time()
 
     def add(self, shows: Iterable[int]) -> None:

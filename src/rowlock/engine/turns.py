@@ -39,7 +39,9 @@ class Turns:
         self._in_flight = [0, 0]  # how many, in each
         self._shows: list[frozenset[int]] = [frozenset(), frozenset()]  # of these shows
         self._began = [0.0, 0.0]
-        self._others = 0  # how many wait that are of none of them; counted while there are any
+        self._others = (
+            0  # how many wait for other shows, beside one statement; beside a large one, only who came since
+        )
 
     def came(self, show_id: int) -> None:
         """Somebody was queued."""
@@ -90,8 +92,9 @@ class Turns:
                 wanted.set()
 
     def _count(self) -> None:
-        first, second = self._shows
-        if first or second:
-            self._others = sum(
-                [one.show_id not in first and one.show_id not in second for one in self._queue]
-            )
+        first, second = self._in_flight
+        if (first and second) or not 0 < first + second <= BESIDE_MAX:
+            self._others = 0  # it does not matter, and thousands may wait
+            return
+        shows = self._shows[0 if first else 1]
+        self._others = sum([one.show_id not in shows for one in self._queue])
