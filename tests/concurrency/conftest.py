@@ -11,6 +11,7 @@ import pytest
 
 from rowlock.operations.context import Context, open_context
 from rowlock.postgres.pool import Database
+from tests.concurrency.proxy import Proxy, proxied
 from tests.conftest import CITUS_URL
 from tests.support import spread_by_default
 
@@ -29,3 +30,16 @@ async def other(dsn: str) -> AsyncIterator[Context]:
     """Another process than `context`."""
     async with open_context(Database(dsn)) as context:
         yield context
+
+
+@pytest.fixture
+async def proxy_and_address(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy before the test's database."""
+    async with proxied(dsn) as both:
+        yield both
+
+
+@pytest.fixture
+def proxy(proxy_and_address: tuple[Proxy, str]) -> Proxy:
+    """The proxy, to tell it what to lose."""
+    return proxy_and_address[0]

@@ -15,26 +15,13 @@ from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
 from rowlock.operations.settle_booking import cancel_booking, confirm_booking, owner_of
 from rowlock.postgres.pool import Database
-from tests.concurrency.proxy import Loss, Proxy, proxied
+from tests.concurrency.proxy import Loss, Proxy
 from tests.concurrency.test_races import id_of
 from tests.support import audit, make_show, try_book
 
 pytestmark = pytest.mark.anyio
 
 LOSSES = [Loss.ANSWER, Loss.REQUEST]
-
-
-@pytest.fixture
-async def proxy_and_address(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the test's database."""
-    async with proxied(dsn) as both:
-        yield both
-
-
-@pytest.fixture
-def proxy(proxy_and_address: tuple[Proxy, str]) -> Proxy:
-    """The proxy, to tell it what to lose."""
-    return proxy_and_address[0]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rowlock.engine.straight_lane import StraightLane
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
 from rowlock.postgres.pool import Database
-from tests.concurrency.proxy import Loss, Proxy, proxied
+from tests.concurrency.proxy import Loss, Proxy
 from tests.support import audit, lanes_of, make_show, try_book
 
 pytestmark = pytest.mark.anyio
@@ -25,19 +25,6 @@ pytestmark = pytest.mark.anyio
 def sharded() -> bool:
     """Tables that are not spread: there is nothing straight on others."""
     return False
-
-
-@pytest.fixture
-async def proxy_and_address(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the test's database."""
-    async with proxied(dsn) as both:
-        yield both
-
-
-@pytest.fixture
-def proxy(proxy_and_address: tuple[Proxy, str]) -> Proxy:
-    """The proxy, to tell it what to lose."""
-    return proxy_and_address[0]
 
 
 @pytest.fixture

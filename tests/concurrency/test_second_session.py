@@ -17,7 +17,7 @@ from rowlock.engine.turns import Turns
 from rowlock.operations.context import Context, open_context
 from rowlock.operations.find_shows import find_show
 from rowlock.postgres.pool import Database
-from tests.concurrency.proxy import Loss, Proxy, proxied
+from tests.concurrency.proxy import Loss, Proxy
 from tests.support import audit, lanes_of, make_show, try_book
 
 pytestmark = pytest.mark.anyio
@@ -27,13 +27,6 @@ pytestmark = pytest.mark.anyio
 def sharded() -> bool:
     """Tables that are not spread: there is nothing straight on others."""
     return False
-
-
-@pytest.fixture
-async def proxy_and_address(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the test's database."""
-    async with proxied(dsn) as both:
-        yield both
 
 
 @pytest.fixture
@@ -110,7 +103,7 @@ async def test_others_do_not_wait_for_it(context: Context, blocked: Blocked) -> 
 async def test_its_answer_is_lost(
     context: Context,
     blocked: Blocked,
-    proxy_and_address: tuple[Proxy, str],
+    proxy: Proxy,
     loss: Loss,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -118,7 +111,6 @@ async def test_its_answer_is_lost(
     other = await make_show(context, 20)
     assert (await try_book(context, other, ["20"])).outcome is Outcome.CONFIRMED
     monkeypatch.setattr(straight_lane, "COMMIT_SECONDS_MAX", 0.5)
-    proxy, _ = proxy_and_address
     proxy.lose(loss)
     lost = asyncio.create_task(try_book(context, other, ["1", "2"]))
     await asyncio.sleep(0)
@@ -138,7 +130,7 @@ async def test_its_answer_is_lost(
 
 
 async def test_the_first_answer_is_lost_meanwhile(
-    context: Context, proxy_and_address: tuple[Proxy, str], monkeypatch: pytest.MonkeyPatch
+    context: Context, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second session's statement would be taken for lost, too, or what waits for neither be forgotten."""
     shows = [await make_show(context, 20) for _ in range(4)]
@@ -148,7 +140,6 @@ async def test_the_first_answer_is_lost_meanwhile(
     second = _first(context)._second
     assert second is not None
     await second._connected()
-    proxy, _ = proxy_and_address
     proxy.lose(Loss.ANSWER)
     taken: list[tuple[int, frozenset[int]]] = []
     begin = Turns.begin

@@ -23,7 +23,7 @@ from rowlock.workers import table_consumer
 from rowlock.workers.outbox import Publishing
 from rowlock.workers.sweeper import Sweeper
 from rowlock.workers.table_consumer import TableConsumer
-from tests.concurrency.proxy import Proxy, proxied
+from tests.concurrency.proxy import Proxy
 from tests.events import ListedExchange
 from tests.support import audit, make_show, try_book
 
@@ -32,19 +32,6 @@ pytestmark = pytest.mark.anyio
 TAKEN_OVER_SECONDS_MAX = 15.0
 LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
 SOURCE = "https://tickets.example.org"
-
-
-@pytest.fixture
-async def proxy_and_address(dsn: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the test's database."""
-    async with proxied(dsn) as both:
-        yield both
-
-
-@pytest.fixture
-def proxy(proxy_and_address: tuple[Proxy, str]) -> Proxy:
-    """The proxy that strands the first process."""
-    return proxy_and_address[0]
 
 
 @pytest.fixture
