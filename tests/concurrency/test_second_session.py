@@ -191,7 +191,8 @@ async def test_no_second_connection_is_to_be_had(
         handed_on.append(entry)
         hand_on(entry)
 
-    monkeypatch.setattr(lane, "_hand_on", spied)
+    for session in (lane, lane._second):
+        monkeypatch.setattr(session, "_hand_on", spied)
     buyers = asyncio.gather(*(buy(show, number) for show in shows for number in (1, 2, 3)))
     await asyncio.wait_for(tried.wait(), 5)
     await blocked.let_go()
@@ -203,6 +204,46 @@ async def test_no_second_connection_is_to_be_had(
     assert [(await find_show(context, show)).booked_seats for show in shows] == [50] * 6
     monkeypatch.undo()
     await asyncio.sleep(0.3)
+    await audit(context)
+
+
+async def test_it_loses_its_connection_in_between(
+    context: Context, blocked: Blocked, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it had passed over would wait until it has another one, while the first session has nothing to do."""
+    other = await make_show(context, 20)
+    assert (await try_book(context, other, ["20"])).outcome is Outcome.CONFIRMED
+    second = _first(context)._second
+    assert second is not None
+    ended = second._ended
+
+    async def fails(*_: object) -> None:
+        raise OSError
+
+    def breaks() -> None:
+        ended()
+        second._disconnect()
+
+    blocker = await asyncpg.connect(dsn)
+    try:
+        await blocker.execute("BEGIN")
+        await blocker.execute("SELECT FROM seats WHERE show_id = $1 AND seat_no = 0 FOR UPDATE", other)
+        in_flight = asyncio.create_task(try_book(context, other, ["1"]))
+        await asyncio.sleep(0.1)
+        passed_over = asyncio.create_task(try_book(context, other, ["2"]))
+        await asyncio.sleep(0)
+        await blocked.let_go()
+        await blocked.waiting
+        monkeypatch.setattr(second, "_ended", breaks)
+        monkeypatch.setattr(second, "_connect", fails)
+        assert not in_flight.done(), "it has it"
+        assert not passed_over.done(), "it is behind that"
+        await blocker.execute("ROLLBACK")
+        async with asyncio.timeout(2):
+            assert (await in_flight).outcome is Outcome.CONFIRMED
+            assert (await passed_over).outcome is Outcome.CONFIRMED
+    finally:
+        await blocker.close()
     await audit(context)
 
 
