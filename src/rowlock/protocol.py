@@ -8,6 +8,8 @@
 
 5. Whoever asked there and sends the very same head again is not parsed again: the request is framed as that one was,
    and asks for the same, but for its body and for what has become of the caller meanwhile.
+6. Answers of the door are sent in a moment, when all of a batch are spelled out: each wakes somebody, and whoever is woken by
+   every one of a row of them takes the core away as often.
 
 A request costs some attribute stores here, and no timer: each connection has one, which looks at the times that were
 stored and sets itself anew. It also closes what is kept alive and not used. What the application is to know of a request
@@ -109,8 +111,9 @@ class _AtTheDoor:
             own = _spelled(protocol.server_state.default_headers)
             if not self.keep_alive:
                 own += b"connection: close\r\n"
-            transport.write(b"".join((STATUS_LINE[status], own, answer)))
+            protocol.send_soon(b"".join((STATUS_LINE[status], own, answer)))
             if not self.keep_alive:
+                protocol.send()
                 transport.close()
         protocol.on_response_complete()
 
@@ -176,9 +179,11 @@ class Protocol(HttpToolsProtocol):
         self._known_bytes = 0
         self._said: list[tuple[bytes, bytes]] = []  # the headers of what is being read
         self._answered_at = _NEVER  # the last request
+        self._answers = b""  # of the door, to be sent in a moment
 
     def shutdown(self) -> None:
         """The server ends: it answers what is in hand, but waits for nobody who takes nothing of an answer."""
+        self.send()
         super().shutdown()
         self._write_pause_seconds_max = ENDING_WRITE_PAUSE_SECONDS_MAX
         self._timer.cancel()
@@ -188,6 +193,23 @@ class Protocol(HttpToolsProtocol):
         """Leave nothing behind."""
         self._timer.cancel()
         super().connection_lost(exc)
+
+    # --- answers of the door -----------------------------------------------------------------------------------
+
+    def send_soon(self, answer: bytes) -> None:
+        """Send an answer when those that are given together with it are spelled out.
+
+        It comes before whatever an application says after it, which runs in a task that begins later.
+        """
+        if not self._answers:
+            self.loop.call_soon(self.send)
+        self._answers += answer
+
+    def send(self) -> None:
+        """Send what is to be sent soon, if anything is."""
+        answers, self._answers = self._answers, b""
+        if answers and not self.transport.is_closing():
+            self.transport.write(answers)
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -445,6 +467,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Take no more of this connection. Say why, where that can't be taken for another request's answer."""
         self._ending = True
+        self.send()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if (

@@ -559,3 +559,93 @@ async def test_an_early_answer_shortens_no_keep_alive(start: Start) -> None:
         await asyncio.sleep(KEPT_SECONDS * 1.2)  # it is looked at meanwhile
         await client.send(GET + b"\r\n")
         assert (await client.answer()).status == 200
+
+
+class Prompt(Doorkeeper):
+    """A door that answers at once, and then does something in the same moment."""
+
+    def __init__(self, then: Any = lambda _connection: None) -> None:
+        super().__init__()
+        self.full = False
+        self._then = then
+
+    def take(self, _head: Head, body: bytes, reply: Any) -> bool:
+        """Book it."""
+        reply(201, b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        self._then(reply.__self__._protocol)
+        return True
+
+
+BOOKING = b"POST /api/bookings HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "answers"),
+    [
+        (b"rubbish\r\n\r\n", [(400, None)]),
+        (GET + b"\r\n", [(200, b"/health")]),
+        (BOOKING + b"two", [(201, b"two")]),
+        (
+            BOOKING + b"two" + GET + b"\r\n" + BOOKING + b"6 7",
+            [(201, b"two"), (200, b"/health"), (200, b"/api/bookings")],
+        ),
+    ],
+    ids=["rubbish", "another request", "another booking", "all of them"],
+)
+async def test_nothing_overtakes_an_answer_that_is_to_be_sent(
+    start: Start, monkeypatch: pytest.MonkeyPatch, after: bytes, answers: list[tuple[int, bytes | None]]
+) -> None:
+    """A booking that was made would be told as refused, or as somebody else's."""
+    monkeypatch.setattr(app, "state", {"door": Prompt()}, raising=False)
+    async with connected(await start()) as client:
+        await client.send(BOOKING + b"one" + after)
+        for status, body in [(201, b"one"), *answers]:
+            answer = await client.answer()
+            assert answer.status == status
+            assert body is None or answer.body == body
+
+
+async def test_the_end_sends_what_is_to_be_sent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was booked in the last moment would not hear of it."""
+    monkeypatch.setattr(app, "state", {"door": Prompt(protocol.Protocol.shutdown)}, raising=False)
+    async with connected(await start()) as client:
+        await client.send(BOOKING + b"one")
+        assert (await client.answer()).status == 201
+        await client.assert_closed()
+
+
+async def test_answers_of_a_batch_are_sent_together(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would wake its client while the next one is spelled out, and take the core away for it."""
+    said: list[str] = []
+    waiting: list[tuple[bytes, Any]] = []
+    send = protocol.Protocol.send
+
+    def noted(connection: protocol.Protocol) -> None:
+        said.append("sent")
+        send(connection)
+
+    monkeypatch.setattr(protocol.Protocol, "send", noted)
+
+    class Batch(Doorkeeper):
+        def take(self, _head: Head, body: bytes, reply: Any) -> bool:
+            waiting.append((body, reply))
+            if len(waiting) == 3:
+                asyncio.get_running_loop().call_soon(self.answer)
+            return True
+
+        def answer(self) -> None:
+            for body, reply in waiting:
+                reply(201, b"content-length: 3\r\n\r\n%b" % body)
+                said.append("answered")
+
+    door = Batch()
+    door.full = False
+    monkeypatch.setattr(app, "state", {"door": door}, raising=False)
+    port = await start()
+    async with connected(port) as one, connected(port) as two, connected(port) as three:
+        clients = {b"one": one, b"two": two, b"6 7": three}
+        for body, client in clients.items():
+            await client.send(BOOKING + body)
+        for body, client in clients.items():
+            assert (await client.answer()).body == body
+        assert said == ["answered"] * 3 + ["sent"] * 3

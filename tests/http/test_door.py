@@ -454,7 +454,8 @@ def test_a_request_is_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     protocol: Any = SimpleNamespace(
         headers=[],
         parser=SimpleNamespace(should_keep_alive=lambda: True),
-        transport=SimpleNamespace(is_closing=lambda: False, write=written.append),
+        transport=SimpleNamespace(is_closing=lambda: False),
+        send_soon=written.append,
         server_state=SimpleNamespace(default_headers=[]),
         on_response_complete=lambda: completed.append(None),
     )
