@@ -232,6 +232,11 @@ def walks(plan: dict[str, Any], tables: frozenset[str]) -> list[str]:
     ]
 
 
+def bitmaps(plan: dict[str, Any]) -> list[str]:
+    """The tables whose rows are gathered as bitmaps first."""
+    return [node["Relation Name"] for node in node_list(plan) if node["Node Type"] == "Bitmap Heap Scan"]
+
+
 QUEUE_LOOKS: dict[str, tuple[Any, ...]] = {
     "claim": (7,),
     "next_requests": (7, 200),
@@ -249,6 +254,12 @@ async def test_the_lanes_scan_nothing(lane: Explainer, name: str) -> None:
     query, tables = GENERIC[name]
     plan = await lane.plan(query)
     assert scans(plan, tables) + walks(plan, tables) == [], json.dumps(plan, indent=1)
+
+
+@LANE
+async def test_the_lanes_gather_no_bitmaps(lane: Explainer, name: str) -> None:
+    """For each seat PostgreSQL 18 would have another process look for its page, and wait for it."""
+    assert bitmaps(await lane.plan(GENERIC[name][0])) == []
 
 
 @LANE
