@@ -53,6 +53,7 @@ class TestCredentials:
             "name": None,
             "source": "anonymous",
             "is_staff": False,
+            "acts_as": "",
         }
         assert body == nobody
 
@@ -65,7 +66,14 @@ class TestCredentials:
     def test_cookie(self, site: TestClient[Any]) -> None:
         """The same in the cookie."""
         body = site.get("/who", headers=cookie(token("admin", "boss", name="Bo"))).json()
-        boss = {"user_id": "boss", "roles": ["admin"], "name": "Bo", "source": "cookie", "is_staff": True}
+        boss = {
+            "user_id": "boss",
+            "roles": ["admin"],
+            "name": "Bo",
+            "source": "cookie",
+            "is_staff": True,
+            "acts_as": "admin",
+        }
         assert body == boss
 
     def test_another_cookie_that_ends_alike_is_not_ours(self, site: TestClient[Any]) -> None:

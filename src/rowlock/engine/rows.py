@@ -83,10 +83,8 @@ def words(column: Iterable[str]) -> str:
     return "{" + ",".join(column) + "}"
 
 
-def quoted(text: str | None) -> str:
-    """A text that somebody chose, as an element of `words`; NULL for none."""
-    if text is None:
-        return "NULL"
+def quoted(text: str) -> str:
+    """A text that somebody chose, as an element of `words`."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -18,6 +18,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
+from logging import INFO
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -361,14 +362,15 @@ class Door:
         asked.reply(status, answer)
         seconds = perf_counter() - asked.began
         telemetry.REQUESTS.count(asked.route, "POST", status, seconds)
-        self._log.info(
-            "request",
-            method="POST",
-            route=asked.route,
-            status=status,
-            ms=round(seconds * 1000, 1),
-            request_id=asked.request_id,
-        )
+        if self._log.is_enabled_for(INFO):
+            self._log.info(
+                "request",
+                method="POST",
+                route=asked.route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                request_id=asked.request_id,
+            )
 
 
 def _read(head: Head, body: bytes, caller: Caller) -> BookRequest:

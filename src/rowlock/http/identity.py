@@ -53,6 +53,7 @@ ISSUER_TRUST_SECONDS = 300  # then an issuer's token is verified anew: its key m
 _COOKIE_PREFIX = SESSION_COOKIE.encode() + b"="
 _COOKIE_MARK = b"\n"  # no header has one: what came in a cookie is never taken for a header
 _ROLES = {role: frozenset({role}) for role in Role}
+_DEMO_ROLE = "demo"  # of a caller without credentials, who may do all
 _CLEAR_COOKIE = f"{SESSION_COOKIE}=; HttpOnly; Max-Age=0; Path=/; SameSite=lax"
 
 
@@ -85,11 +86,14 @@ class Caller(msgspec.Struct, frozen=True):
     name: str | None
     source: Literal["anonymous", "token", "cookie", "demo"]
     is_staff: bool = False  # whether it may act for any user: follows from `roles`
+    acts_as: str = ""  # the role that the audit trail tells: follows from them, too
 
     def __post_init__(self) -> None:
         # Once, and not three times a booking: an enum's member is hashed in Python.
         staff = Role.ADMIN in self.roles or Role.SERVICE in self.roles
         msgspec.structs.force_setattr(self, "is_staff", staff)
+        acts_as = _DEMO_ROLE if self.source == "demo" else "".join([role.value for role in self.roles][:1])
+        msgspec.structs.force_setattr(self, "acts_as", acts_as)
 
     @property
     def is_guest(self) -> bool:

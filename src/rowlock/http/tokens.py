@@ -193,7 +193,9 @@ def subject(payload: Mapping[str, Any]) -> str:
 
 def is_user_id(value: str) -> bool:
     """Whether this can name a user: 1 to 255 characters, none of them a control character."""
-    return 0 < len(value) <= USER_ID_LENGTH_MAX and not UNPRINTABLE.search(value)
+    if not 0 < len(value) <= USER_ID_LENGTH_MAX:
+        return False
+    return value.isprintable() or not UNPRINTABLE.search(value)  # the rule first: it costs a tenth
 
 
 def clean_name(value: object) -> str | None:

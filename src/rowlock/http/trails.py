@@ -11,7 +11,6 @@ from rowlock.http.identity import Caller
 from rowlock.http.observing import request_id_of
 
 ADDRESS_CHARS_MAX = 64  # an IPv6 address with a zone has some 60
-DEMO = "demo"  # a caller without credentials, who may do all
 
 
 def trail_of(request: Request[Caller, Any, Any]) -> Trail | None:
@@ -28,5 +27,4 @@ def trail_by(caller: Caller, address: str | None, request_id: str) -> Trail | No
         len(address) > ADDRESS_CHARS_MAX or not address.isprintable() or " " in address
     ):
         address = None  # a proxy handed on what somebody wrote: no address looks so
-    role = DEMO if caller.source == "demo" else next(iter(caller.roles)).value
-    return Trail(caller.user_id, role, address, request_id)
+    return Trail(caller.user_id, caller.acts_as, address, request_id)
