@@ -76,7 +76,7 @@ def big(bench: Bench) -> None:
         name: partial(sell, bench, World.SPREAD, bench.workers, database=database)
         for name, database in (("empty", empty), ("full", full))
     }
-    found = in_turns(variants, bench.rounds)
+    found = in_turns(variants, 2 * bench.rounds - 1)  # both rates vary, as in `side_by_side`
     sold = {name: [rush for rush, _ in each] for name, each in found.items()}
     bench.notes["big"] = sold
     bench.figures += [

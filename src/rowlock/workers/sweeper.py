@@ -39,9 +39,9 @@ QUEUE = load("queue")
 
 SWEEP_AT_ONCE = 500  # read together
 SWEEP_TOGETHER = 50  # sent together: short locks
-# While buyers are served, too, the sweep rests so many times as long as it has just worked. They feel it a fifth of the
+# While buyers are served, too, the sweep rests so many times as long as it has just worked. They feel it a sixth of the
 # time: nothing waits for the sweeper, for a hold that has lapsed is free already.
-RESTS = 4
+RESTS = 5
 REST_SECONDS_MAX = 1.0  # a round is to end within a minute (loop.py), with some ten rests
 PRUNE_AT_ONCE = 1_000
 LEADER_LOCK = int.from_bytes(b"rowsweep")  # an advisory lock; nothing else may use this number
