@@ -20,7 +20,7 @@ from rowlock.operations.context import Context, open_context
 from rowlock.postgres import migrate
 from rowlock.postgres.pool import Database
 from rowlock.seatmap.changes import Change
-from rowlock.seatmap.feed import CHANNEL, encode
+from rowlock.seatmap.feed import CHANNEL, decode, encode
 from tests.brokers.conftest import SECONDS_MAX, hearing, link_of, until
 from tests.redis_server import RedisServer, running_redis
 from tests.seatmap.test_feed import until_shown
@@ -30,10 +30,16 @@ from tests.support import make_show, try_book
 
 @asynccontextmanager
 async def notified(dsn: str) -> AsyncIterator[list[str]]:
-    """What is told over NOTIFY meanwhile."""
+    """What is told over NOTIFY meanwhile, but for who listens."""
     heard: list[str] = []
+
+    def hear(_connection: object, _pid: int, _channel: str, payload: str) -> None:
+        message = decode(payload)
+        if message is None or message.changes or message.large:
+            heard.append(payload)
+
     connection = await asyncpg.connect(dsn)
-    await connection.add_listener(CHANNEL, lambda *arguments: heard.append(arguments[-1]))
+    await connection.add_listener(CHANNEL, hear)
     try:
         yield heard
     finally:

@@ -28,7 +28,7 @@ from tests.support import make_show, try_book
 BIG = 2**53 - 1
 FEEDS = "FROM pg_stat_activity WHERE application_name = 'rowlock feed' AND datname = current_database()"
 KILL = f"SELECT pg_terminate_backend(pid) {FEEDS}"
-LISTENERS = f"SELECT count(*) {FEEDS} AND query ~ '^LISTEN'"
+LISTENERS = f"SELECT count(*) {FEEDS} AND query ~ 'pg_notify'"  # what a listener says first
 
 
 @st.composite
@@ -181,13 +181,14 @@ async def test_a_listener_that_broke_silently(
     lost = asyncio.Event()
 
     class Dead:
-        async def execute(self, _query: str, *, timeout: float) -> None:  # noqa: ASYNC109
+        async def execute(self, *_query: object, timeout: float) -> None:  # noqa: ASYNC109
             raise TimeoutError
 
+    feed = PostgresFeed(Database(""), context.pool, context.maps)
     with pytest.raises(TimeoutError):
-        await PostgresFeed._attend(Dead(), lost)
+        await feed._attend(Dead(), lost)
     lost.set()
-    await PostgresFeed._attend(Dead(), lost)
+    await feed._attend(Dead(), lost)
 
 
 async def test_a_sender_that_fails_is_made_good_by_the_check(
@@ -356,3 +357,75 @@ async def test_our_own_messages_are_not_read(context: Context, monkeypatch: pyte
     for payload in sent:
         other._take(payload)
     assert read == sent
+
+
+@pytest.fixture
+async def told(dsn: str) -> AsyncIterator[list[Change]]:
+    """All changes that anybody is told of, heard by somebody who says nothing."""
+    heard: list[Change] = []
+
+    def hear(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        message = decode(payload)
+        assert message is not None
+        heard.extend(message.changes)
+
+    connection = await asyncpg.connect(dsn)
+    await connection.add_listener(feeds.CHANNEL, hear)
+    yield heard
+    await connection.close()
+
+
+async def test_who_is_alone_tells_nobody_until_somebody_comes(
+    dsn: str, told: list[Change], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that sells alone would pay for telling itself; one that has just come would be told of nothing."""
+    monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
+    async with open_context(Database(dsn)) as context:
+        show = await make_show(context, 100)
+        await listening(context, 1)
+        await asyncio.sleep(0.3)
+        told.clear()
+        for seat in range(1, 4):
+            await try_book(context, show, [str(seat)])
+            await asyncio.sleep(0.05)
+        assert not told
+        async with open_context(Database(dsn)) as other:
+            await shown(other.maps, show)
+            await listening(context, 2)
+            await asyncio.sleep(0.3)  # longer than one who hears of nobody goes on telling
+            for first, second in ((other, context), (context, other)):  # who has only read is known, too
+                told.clear()
+                await try_book(first, show, ["10" if first is context else "20"])
+                await until_shown(second, show, 0.5)
+
+                async def all_told() -> bool:
+                    return len(told) == 1
+
+                await until(all_told, 0.5)
+
+
+async def test_who_is_gone_is_told_no_more_and_who_is_quiet_is(
+    dsn: str, told: list[Change], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose others were stopped would tell nobody for ever; one that only reads would be forgotten."""
+    monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
+    monkeypatch.setattr(feeds, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(feeds, "HEARD_SECONDS", 0.7)
+    async with open_context(Database(dsn)) as context:
+        show = await make_show(context, 100)
+        async with open_context(Database(dsn)) as other:
+            await listening(context, 2)
+            await asyncio.sleep(1.5)
+            told.clear()
+            await try_book(context, show, ["1"])
+            await until_shown(other, show, 0.5)
+
+            async def all_told() -> bool:
+                return len(told) == 1
+
+            await until(all_told, 0.5)
+        await asyncio.sleep(1.0)
+        told.clear()
+        await try_book(context, show, ["2"])
+        await asyncio.sleep(0.2)
+        assert not told

@@ -7,6 +7,11 @@ matters: versions tell, and `maps.py` reads anew what has a gap.
 Messages are short: a NOTIFY's payload must stay below 8,000 bytes. Changes that were made close together share a
 payload, and a change too large for one is only named; whoever keeps that map reads it.
 
+Where nobody else listens nobody is told, for a process that sells alone would tell its own listener, and wake two sessions of
+PostgreSQL for it, fifty times a second. So who listens says so, at first, every few seconds, and to whoever is new; and who
+has not heard of anybody for a while is alone. Whoever is thought to be gone and is not, finds what it missed by its check
+(maps.py), a second later.
+
 Where there is a broker, it is used to tell, which takes that load off PostgreSQL; while it is away, or does not take a
 message, NOTIFY is. Everybody listens to both, always, so nobody has to agree on anything.
 """
@@ -36,6 +41,7 @@ from rowlock.tasks import end_all
 
 log = structlog.get_logger(__name__)
 SQL = load("maps")
+_NEVER: Final = float("inf")
 
 CHANNEL: Final = "rowlock_changes"
 PAYLOAD_BYTES_MAX: Final = 7_900
@@ -50,7 +56,11 @@ RESEND_SECONDS: Final = 0.5
 # small batch. The first after a rest is told at once; a tenth of what a map waits for a missing one (maps.py).
 TOGETHER_SECONDS: Final = 0.02
 STOP_SECONDS_MAX: Final = 1.5  # for what is queued when a process ends, the way over NOTIFY included
-PING_SECONDS: Final = 10.0  # a connection that broke silently hears nothing, and would never know
+PING_SECONDS: Final = (
+    10.0  # a connection that broke silently hears nothing, and would never know; others hear of us as often
+)
+GREETED_SECONDS: Final = 1.0  # whoever is there greets who is new within milliseconds
+HEARD_SECONDS: Final = 2.5 * PING_SECONDS  # who was not heard of for so long is gone
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -128,8 +138,12 @@ class PostgresFeed:
         self._pool = pool
         self._maps = maps
         self._broadcast = broadcast
+        self._others: dict[str, float] = {}  # processes that were heard of, and when
+        self._alone_from = _NEVER  # when nobody else is thought to listen, on the loop's clock
+        self._greeting = False  # whether somebody is to hear of us
         # With what stands before it, nine bytes: twelve letters of base 64, by which our own messages are known unread.
         self._sender = secrets.token_hex(4)[:7]
+        self._here = _pack(Message(self._sender, ()))
         self._own = encode(self._sender, [Change(0, 0, 0, (), "")])[0][:12]
         self._own_bytes = self._own.encode()
         self._queue: deque[Change] = deque(maxlen=QUEUE_CHANGES_MAX)
@@ -142,8 +156,9 @@ class PostgresFeed:
         """Our own maps first; the others are told in the background."""
         for change in changes:
             self._apply(change)
-        self._queue.extend(changes)
-        self._wanted.set()
+        if asyncio.get_running_loop().time() < self._alone_from:
+            self._queue.extend(changes)
+            self._wanted.set()
 
     async def start(self) -> None:
         """Begin to send and to listen."""
@@ -180,6 +195,13 @@ class PostgresFeed:
 
     async def _flush(self) -> None:
         async with self._sending:
+            if self._greeting:
+                self._greeting = False  # before it is sent: whoever comes meanwhile may not hear it
+                try:
+                    await self._pool.execute(SQL.notify, CHANNEL, [self._here])
+                except BaseException:
+                    self._greeting = True
+                    raise
             while self._unsent or self._queue:
                 while self._queue and len(self._unsent) < SEND_AT_ONCE_MAX:
                     self._unsent.append(self._queue.popleft())
@@ -205,10 +227,15 @@ class PostgresFeed:
                 try:
                     connection.add_termination_listener(lambda *_, lost=lost: lost.set())
                     await connection.add_listener(CHANNEL, self._hear)
+                    await self._say_here(connection)
+                    if self._broadcast is None:  # which may reach who can't hear us here
+                        self._alone_from = asyncio.get_running_loop().time() + GREETED_SECONDS
                     await self._catch_up()
                     pause = 0.1
                     await self._attend(connection, lost)
                 finally:
+                    self._alone_from = _NEVER  # who hears nothing can't know
+                    self._others.clear()
                     connection.terminate()
             except (Exception, asyncio.CancelledError) as error:
                 if is_cancelled(error):
@@ -217,15 +244,18 @@ class PostgresFeed:
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, RECONNECT_SECONDS_MAX)
 
-    @staticmethod
-    async def _attend(connection: asyncpg.Connection, lost: asyncio.Event) -> None:
+    async def _say_here(self, connection: asyncpg.Connection) -> None:
+        """Let others know that we listen."""
+        await connection.execute(SQL.notify, CHANNEL, [self._here], timeout=PING_SECONDS)
+
+    async def _attend(self, connection: asyncpg.Connection, lost: asyncio.Event) -> None:
         """Wait until the connection is lost. Raises where it does not answer."""
         while not lost.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PING_SECONDS):
                     await lost.wait()
             if not lost.is_set():
-                await connection.execute("SELECT 1", timeout=PING_SECONDS)
+                await self._say_here(connection)
 
     async def _catch_up(self) -> None:
         """Find what was told while nobody listened. Where that fails there is a next check, and listening goes on."""
@@ -252,8 +282,20 @@ class PostgresFeed:
         message = decode(payload)
         if message is None or message.sender == self._sender:
             return
+        self._meet(message.sender)
         telemetry.FEED_CHANGES.labels("heard").inc(len(message.changes) + len(message.large))
         for change in message.changes:
             self._apply(change)
         for show_id, version in message.large:
             self._maps.expect(show_id, version)
+
+    def _meet(self, sender: str) -> None:
+        """Somebody else is there: tell them what changes, and that we are there, where they may not know."""
+        now = asyncio.get_running_loop().time()
+        if now - self._others.get(sender, -HEARD_SECONDS) >= HEARD_SECONDS:
+            self._greeting = True
+            self._wanted.set()
+            self._others = {name: at for name, at in self._others.items() if now - at < HEARD_SECONDS}
+        self._others[sender] = now
+        if self._alone_from != _NEVER:
+            self._alone_from = now + HEARD_SECONDS
