@@ -211,6 +211,11 @@ class Protocol(HttpToolsProtocol):
         if answers and not self.transport.is_closing():
             self.transport.write(answers)
 
+    def eof_received(self) -> None:
+        """Nothing more comes; the transport closes with this."""
+        self.send()
+        super().eof_received()
+
     # --- reading -----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -423,6 +428,7 @@ class Protocol(HttpToolsProtocol):
         to_read = self._seconds_to_read(now)
         if to_read <= 0:
             if self._ending or not (self._unparsed_bytes or self._reading is _Reading.BODY):
+                self.send()
                 self.transport.close()  # a browser that keeps it in advance would take a 408 for an answer
             else:
                 self._refuse(_problem(408, "The request did not come to its end in time."))

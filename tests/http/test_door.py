@@ -22,7 +22,7 @@ from rowlock.engine.lanes import FixedLanes
 from rowlock.engine.pace import Pace
 from rowlock.engine.straight_lane import StraightLane, _Common
 from rowlock.http.door import Door, Head
-from rowlock.http.identity import Caller, Role
+from rowlock.http.identity import DEMO, Caller, Role
 from rowlock.http.rates import guests_at
 from rowlock.http.trails import trail_by
 from rowlock.protocol import _AtTheDoor
@@ -473,3 +473,9 @@ def test_no_address_can_be_made_up_into_a_trail(address: str) -> None:
     trail = trail_by(ada, address, "request")
     assert trail is not None
     assert unpacked(packed(trail)) == Trail("ada", "customer", None, "request")
+
+
+def test_who_may_do_all_is_told_of_as_such() -> None:
+    """The audit trail would say that somebody was admitted as an administrator where nobody was asked who they are."""
+    trail = trail_by(DEMO, "127.0.0.1", "request")
+    assert trail == Trail("guest", "demo", "127.0.0.1", "request")

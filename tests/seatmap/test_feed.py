@@ -178,17 +178,22 @@ async def test_a_listener_that_broke_silently(
 ) -> None:
     """A router that forgets a silent connection would leave a process deaf until its restart."""
     monkeypatch.setattr(feeds, "PING_SECONDS", 0.1)
-    lost = asyncio.Event()
 
     class Dead:
+        closed = False
+
+        def is_closed(self) -> bool:
+            return self.closed
+
         async def execute(self, *_query: object, timeout: float) -> None:  # noqa: ASYNC109
             raise TimeoutError
 
     feed = PostgresFeed(Database(""), context.pool, context.maps)
+    dead = Dead()
     with pytest.raises(TimeoutError):
-        await feed._attend(Dead(), lost)
-    lost.set()
-    await feed._attend(Dead(), lost)
+        await feed._attend(dead)
+    dead.closed = True
+    await feed._attend(dead)
 
 
 async def test_a_sender_that_fails_is_made_good_by_the_check(
@@ -409,13 +414,13 @@ async def test_who_is_gone_is_told_no_more_and_who_is_quiet_is(
 ) -> None:
     """A process whose others were stopped would tell nobody for ever; one that only reads would be forgotten."""
     monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
-    monkeypatch.setattr(feeds, "PING_SECONDS", 0.2)
-    monkeypatch.setattr(feeds, "HEARD_SECONDS", 0.7)
+    monkeypatch.setattr(feeds, "PING_SECONDS", 0.4)
+    monkeypatch.setattr(feeds, "HEARD_SECONDS", 2.0)
     async with open_context(Database(dsn)) as context:
         show = await make_show(context, 100)
         async with open_context(Database(dsn)) as other:
             await listening(context, 2)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)
             told.clear()
             await try_book(context, show, ["1"])
             await until_shown(other, show, 0.5)
@@ -424,8 +429,46 @@ async def test_who_is_gone_is_told_no_more_and_who_is_quiet_is(
                 return len(told) == 1
 
             await until(all_told, 0.5)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)
         told.clear()
         await try_book(context, show, ["2"])
         await asyncio.sleep(0.2)
         assert not told
+
+
+async def test_who_comes_back_is_not_alone(
+    dsn: str, told: list[Change], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have heard of it lately, and greet only who is new: it would tell nobody until they say something."""
+    monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
+    async with open_context(Database(dsn)) as context, open_context(Database(dsn)) as other:
+        show = await make_show(context, 100)
+        await shown(other.maps, show)
+        await listening(context, 2)
+        await asyncio.sleep(0.3)
+        (first, *_) = await context.pool.fetch(f"SELECT pid {FEEDS}")
+        await context.pool.execute("SELECT pg_terminate_backend($1)", first["pid"])
+        await asyncio.sleep(0.5)
+        await listening(context, 2)
+        await asyncio.sleep(0.3)
+        for seat, (seller, reader) in enumerate(((context, other), (other, context)), 1):
+            await try_book(seller, show, [str(seat)])
+            await until_shown(reader, show, 0.5)
+
+
+async def test_who_is_deaf_is_not_alone(
+    dsn: str, told: list[Change], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a pooler LISTEN succeeds, and hears nothing: those who listen directly would be told nothing any more."""
+    monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
+    monkeypatch.setattr(PostgresFeed, "_hear", lambda *_: None)
+    async with open_context(Database(dsn)) as context:
+        show = await make_show(context, 100)
+        await listening(context, 1)
+        await asyncio.sleep(0.3)
+        await try_book(context, show, ["1"])
+
+        async def all_told() -> bool:
+            return len(told) == 1
+
+        await until(all_told, 1)

@@ -9,7 +9,7 @@ payload, and a change too large for one is only named; whoever keeps that map re
 
 Where nobody else listens nobody is told, for a process that sells alone would tell its own listener, and wake two sessions of
 PostgreSQL for it, fifty times a second. So who listens says so, at first, every few seconds, and to whoever is new; and who
-has not heard of anybody for a while is alone. Whoever is thought to be gone and is not, finds what it missed by its check
+has heard itself, and nobody else for a while, is alone. Whoever is thought to be gone and is not, finds what it missed by its check
 (maps.py), a second later.
 
 Where there is a broker, it is used to tell, which takes that load off PostgreSQL; while it is away, or does not take a
@@ -56,9 +56,9 @@ RESEND_SECONDS: Final = 0.5
 # small batch. The first after a rest is told at once; a tenth of what a map waits for a missing one (maps.py).
 TOGETHER_SECONDS: Final = 0.02
 STOP_SECONDS_MAX: Final = 1.5  # for what is queued when a process ends, the way over NOTIFY included
-PING_SECONDS: Final = (
-    10.0  # a connection that broke silently hears nothing, and would never know; others hear of us as often
-)
+# A connection that broke silently hears nothing, and would never know. Others hear of us as often.
+PING_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 10.0  # to a ping
 GREETED_SECONDS: Final = 1.0  # whoever is there greets who is new within milliseconds
 HEARD_SECONDS: Final = 2.5 * PING_SECONDS  # who was not heard of for so long is gone
 
@@ -140,7 +140,8 @@ class PostgresFeed:
         self._broadcast = broadcast
         self._others: dict[str, float] = {}  # processes that were heard of, and when
         self._alone_from = _NEVER  # when nobody else is thought to listen, on the loop's clock
-        self._greeting = False  # whether somebody is to hear of us
+        self._silence_seconds = GREETED_SECONDS  # from when we hear to when we are alone
+        self._stirred = asyncio.Event()  # the listener: somebody is to hear of us, or the connection is lost
         # With what stands before it, nine bytes: twelve letters of base 64, by which our own messages are known unread.
         self._sender = secrets.token_hex(4)[:7]
         self._here = _pack(Message(self._sender, ()))
@@ -195,13 +196,6 @@ class PostgresFeed:
 
     async def _flush(self) -> None:
         async with self._sending:
-            if self._greeting:
-                self._greeting = False  # before it is sent: whoever comes meanwhile may not hear it
-                try:
-                    await self._pool.execute(SQL.notify, CHANNEL, [self._here])
-                except BaseException:
-                    self._greeting = True
-                    raise
             while self._unsent or self._queue:
                 while self._queue and len(self._unsent) < SEND_AT_ONCE_MAX:
                     self._unsent.append(self._queue.popleft())
@@ -221,22 +215,24 @@ class PostgresFeed:
     async def _listen(self) -> None:
         pause = 0.1
         while True:
-            lost = asyncio.Event()
+            checking: list[asyncio.Task[None]] = []
             try:
                 connection = await connect_listener(self._database)
                 try:
-                    connection.add_termination_listener(lambda *_, lost=lost: lost.set())
+                    connection.add_termination_listener(lambda *_: self._stirred.set())
                     await connection.add_listener(CHANNEL, self._hear)
                     await self._say_here(connection)
-                    if self._broadcast is None:  # which may reach who can't hear us here
-                        self._alone_from = asyncio.get_running_loop().time() + GREETED_SECONDS
-                    await self._catch_up()
+                    # Beside what follows: it may wait for the pool, and others are to hear of us meanwhile.
+                    checking.append(asyncio.create_task(self._catch_up(), name="feed check"))
                     pause = 0.1
-                    await self._attend(connection, lost)
+                    await self._attend(connection)
                 finally:
                     self._alone_from = _NEVER  # who hears nothing can't know
+                    # Who has heard of us lately does not greet us again.
+                    self._silence_seconds = HEARD_SECONDS
                     self._others.clear()
                     connection.terminate()
+                    await end_all(checking)
             except (Exception, asyncio.CancelledError) as error:
                 if is_cancelled(error):
                     raise
@@ -246,15 +242,16 @@ class PostgresFeed:
 
     async def _say_here(self, connection: asyncpg.Connection) -> None:
         """Let others know that we listen."""
-        await connection.execute(SQL.notify, CHANNEL, [self._here], timeout=PING_SECONDS)
+        await connection.execute(SQL.notify, CHANNEL, [self._here], timeout=ANSWER_SECONDS)
 
-    async def _attend(self, connection: asyncpg.Connection, lost: asyncio.Event) -> None:
-        """Wait until the connection is lost. Raises where it does not answer."""
-        while not lost.is_set():
+    async def _attend(self, connection: asyncpg.Connection) -> None:
+        """Wait until the connection is lost, and say now and then that we are here. Raises where it does not answer."""
+        while not connection.is_closed():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PING_SECONDS):
-                    await lost.wait()
-            if not lost.is_set():
+                    await self._stirred.wait()
+            self._stirred.clear()  # before it is said: whoever comes meanwhile may not hear it
+            if not connection.is_closed():
                 await self._say_here(connection)
 
     async def _catch_up(self) -> None:
@@ -278,6 +275,8 @@ class PostgresFeed:
 
     def _take(self, payload: str | bytes) -> None:
         if payload[:12] in (self._own, self._own_bytes):
+            if payload == self._here:
+                self._hear_ourselves()
             return
         message = decode(payload)
         if message is None or message.sender == self._sender:
@@ -289,12 +288,18 @@ class PostgresFeed:
         for show_id, version in message.large:
             self._maps.expect(show_id, version)
 
+    def _hear_ourselves(self) -> None:
+        """We do hear, so we would hear of others. (Behind a pooler a listener may be deaf, and never know.) With a broadcast we
+        may reach some who can't be heard here.
+        """
+        if self._alone_from == _NEVER and self._broadcast is None:
+            self._alone_from = asyncio.get_running_loop().time() + self._silence_seconds
+
     def _meet(self, sender: str) -> None:
         """Somebody else is there: tell them what changes, and that we are there, where they may not know."""
         now = asyncio.get_running_loop().time()
         if now - self._others.get(sender, -HEARD_SECONDS) >= HEARD_SECONDS:
-            self._greeting = True
-            self._wanted.set()
+            self._stirred.set()
             self._others = {name: at for name, at in self._others.items() if now - at < HEARD_SECONDS}
         self._others[sender] = now
         if self._alone_from != _NEVER:
