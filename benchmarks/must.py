@@ -42,7 +42,7 @@ class Bench(msgspec.Struct):
     peers: Peers
     rounds: int
     seconds: int
-    workers: int = 2  # with which Rowlock sold most, once that is known
+    workers: int = 1  # with which Rowlock sold most, once that is known; before, what was best in most runs
     figures: list[Figure] = msgspec.field(default_factory=list)
     notes: dict[str, Any] = msgspec.field(default_factory=dict)
 
