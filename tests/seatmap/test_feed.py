@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -472,3 +472,32 @@ async def test_who_is_deaf_is_not_alone(
             return len(told) == 1
 
         await until(all_told, 1)
+
+
+async def test_who_has_a_broker_is_not_alone(
+    context: Context, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker reaches processes that can't be heard by LISTEN, behind a pooler, say: they would be told nothing any more."""
+    monkeypatch.setattr(feeds, "GREETED_SECONDS", 0.1)
+    monkeypatch.setattr(feeds, "HEARD_SECONDS", 0.1)  # that of the context is gone soon
+    told: list[str] = []
+
+    class Broker:
+        async def send(self, payloads: Sequence[str]) -> bool:
+            told.extend(payloads)
+            return True
+
+        async def listen(self, _hear: object, _begun: object) -> None:
+            await asyncio.Event().wait()
+
+    feed = PostgresFeed(Database(dsn), context.pool, context.maps, Broker())
+    await feed.start()
+    await listening(context, 2)  # that of the context, too, which has none
+    await asyncio.sleep(0.3)
+    feed.publish([Change(1, 2, 7, (1, 2), "BB")])
+
+    async def all_told() -> bool:
+        return len(told) == 1
+
+    await until(all_told, 1)
+    await feed.stop()
