@@ -92,7 +92,7 @@ class Caller(msgspec.Struct, frozen=True):
         # Once, and not three times a booking: an enum's member is hashed in Python.
         staff = Role.ADMIN in self.roles or Role.SERVICE in self.roles
         msgspec.structs.force_setattr(self, "is_staff", staff)
-        acts_as = _DEMO_ROLE if self.source == "demo" else "".join([role.value for role in self.roles][:1])
+        acts_as = _DEMO_ROLE if self.source == "demo" else next((role.value for role in self.roles), "")
         msgspec.structs.force_setattr(self, "acts_as", acts_as)
 
     @property

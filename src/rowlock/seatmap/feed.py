@@ -270,13 +270,14 @@ class PostgresFeed:
         except Exception:
             log.exception("change_not_applied", show_id=change.show_id, version=change.version)
 
-    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        self._take(payload)
+    def _hear(self, connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        if payload != self._here:
+            self._take(payload)
+        elif not connection.is_closed():  # what was still on its way when it was lost tells nothing
+            self._hear_ourselves()
 
     def _take(self, payload: str | bytes) -> None:
         if payload[:12] in (self._own, self._own_bytes):
-            if payload == self._here:
-                self._hear_ourselves()
             return
         message = decode(payload)
         if message is None or message.sender == self._sender:
