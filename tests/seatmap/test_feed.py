@@ -7,6 +7,7 @@ import gc
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -501,3 +502,11 @@ async def test_who_has_a_broker_is_not_alone(
 
     await until(all_told, 1)
     await feed.stop()
+
+
+async def test_what_comes_of_a_lost_connection_tells_nothing(context: Context) -> None:
+    """A process would take itself for alone while it hears nobody."""
+    feed = PostgresFeed(Database(""), context.pool, context.maps)
+    for closed in (True, False):
+        feed._hear(SimpleNamespace(is_closed=lambda closed=closed: closed), 0, feeds.CHANNEL, feed._here)
+        assert (feed._alone_from == float("inf")) is closed
